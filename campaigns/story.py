@@ -1,0 +1,218 @@
+"""What has happened in a case so far, and what comes next: the planner's input and its answer."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from campaigns.declines import Ask
+from campaigns.document import AccessLevel, FinalAction
+
+
+class Status(StrEnum):
+    """Where a case stands."""
+
+    WAITING = "waiting"
+    CHARGING = "charging"
+    PAUSED = "paused"
+    NEEDS_REVIEW = "needs review"
+    CLOSED = "closed"
+
+
+class Outcome(StrEnum):
+    """How a case ended."""
+
+    RECOVERED = "recovered"
+    RECOVERED_ELSEWHERE = "recovered elsewhere"
+    CANCELLED = "cancelled"
+    EXHAUSTED = "exhausted"
+    VOIDED = "voided"
+    UNCOLLECTIBLE = "uncollectible"
+    DISPUTED = "disputed"
+    EXCLUDED = "excluded"
+    BELOW_MINIMUM = "below minimum"
+
+
+class Trigger(StrEnum):
+    """What caused a charge; only ``schedule`` counts toward a campaign's limit."""
+
+    SCHEDULE = "schedule"
+    CARD_UPDATED = "card_updated"
+    OPERATOR = "operator"
+    CUSTOMER = "customer"
+    PROCESSOR = "processor"
+
+
+class Lever(StrEnum):
+    """What recovered a payment."""
+
+    SCHEDULED_RETRY = "scheduled retry"
+    CARD_UPDATE = "card update"
+    CUSTOMER = "customer"
+    OPERATOR = "operator"
+    PROCESSOR = "processor"
+
+
+LEVERS = {
+    Trigger.SCHEDULE: Lever.SCHEDULED_RETRY,
+    Trigger.CARD_UPDATED: Lever.CARD_UPDATE,
+    Trigger.OPERATOR: Lever.OPERATOR,
+    Trigger.CUSTOMER: Lever.CUSTOMER,
+    Trigger.PROCESSOR: Lever.PROCESSOR,
+}
+
+
+class Value(BaseModel):
+    """A frozen value that travels through Temporal: new fields have defaults, unknown ones are dropped."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Pending(Value):
+    """A charge to be made at once, outside the schedule; ``method`` None is the processor's default."""
+
+    id: str
+    trigger: Trigger
+    method: str | None = None
+
+
+class Hold(Value):
+    """An action that could not be done, and when to try it again."""
+
+    action: str
+    until: datetime
+    why: str
+
+
+class Pause(Value):
+    """A person's stop of everything scheduled; ``until`` None lasts until somebody resumes."""
+
+    by: str
+    why: str
+    until: datetime | None = None
+
+
+class Unsettled(Value):
+    """A charge of which nobody knows whether it was made."""
+
+    id: str
+    trigger: Trigger
+    method: str | None = None
+    since: datetime
+    until: datetime
+
+
+class Ending(Value):
+    """The outcome that has been reached, with whatever names it fully."""
+
+    outcome: Outcome
+    lever: Lever | None = None
+    by: str | None = None
+    final_action: FinalAction | None = None
+    at: datetime | None = None
+    why: str = ""
+
+
+class Story(Value):
+    """The state of one case: all that a plan depends on besides the campaign and the time.
+
+    ``done`` maps an action's id (``day-1.charge``) to when it was done; ``passed`` lists those that
+    never will be, because something later took their place or a person skipped them.
+    """
+
+    case_id: str
+    workflow_id: str
+    processor: str
+    account: str
+    invoice: str
+    episode: int = 1
+    livemode: bool = False
+    customer: str = ""
+    subscription: str | None = None
+    amount: int = 0
+    currency: str = ""
+    failed_at: datetime
+    plan: str | None = None
+    country: str | None = None
+    network: str | None = None
+
+    campaign: str = ""
+    version: int = 0
+
+    decline: str | None = None
+    decline_class: str | None = None
+    disclose: bool = True
+    method: str | None = None
+    has_card: bool = True
+    blocked: tuple[str, ...] = ()
+    ask: Ask = Ask.NOTHING
+
+    charges: int = 0
+    scheduled_charges: int = 0
+    last_charge_at: datetime | None = None
+    done: dict[str, datetime] = {}
+    passed: tuple[str, ...] = ()
+    moved: dict[str, datetime] = {}
+
+    pending: Pending | None = None
+    card_notice: str | None = None
+    look: str | None = None
+    promise_at: datetime | None = None
+    hold: Hold | None = None
+    unsettled: Unsettled | None = None
+    paused: Pause | None = None
+    review: str | None = None
+    access: AccessLevel = AccessLevel.FULL
+    ending: Ending | None = None
+    closed: bool = False
+    seen: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+
+    @property
+    def card_blocked(self) -> bool:
+        """Whether the card on file was declined for good."""
+        return (self.method or "default") in self.blocked
+
+    def status(self, now: datetime) -> Status:
+        """Say where the case stands; ``charging`` is known only to whoever makes the charge."""
+        if self.closed or self.ending:
+            return Status.CLOSED
+        if self.review:
+            return Status.NEEDS_REVIEW
+        if self.paused and (self.paused.until is None or now < self.paused.until):
+            return Status.PAUSED
+        return Status.WAITING
+
+
+class Action(StrEnum):
+    """What a plan tells the workflow to do."""
+
+    CHARGE = "charge"
+    MESSAGE = "message"
+    ACCESS = "access"
+    END = "end"
+    LOOK = "look"
+    WAIT = "wait"
+    CLOSE = "close"
+
+
+class Plan(Value):
+    """The next action, when it is due, and why, in one plain sentence.
+
+    ``at`` None means that only news can move the case. ``id`` is the action's stable id, from which
+    its idempotency key is built. ``not_after`` is when a message would no longer be true.
+    """
+
+    action: Action
+    id: str
+    at: datetime | None
+    why: str
+    step: str | None = None
+    trigger: Trigger | None = None
+    method: str | None = None
+    template: str | None = None
+    not_after: datetime | None = None
+    access: AccessLevel | None = None
+    final_action: FinalAction | None = None

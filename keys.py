@@ -1,0 +1,57 @@
+"""Every id and key that crosses a boundary, each built in one place.
+
+None is built from a run id: after a Reset in the Temporal UI the run id is new while the charge it
+would guard has been made.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+# Marks our requests at the processor, so that our own retry's failure event is known as ours.
+KEY_PREFIX = "dunwell/"
+# The account of an installation that works for one processor account only.
+OWN_ACCOUNT = "main"
+
+
+def workflow_id(processor: str, account: str, invoice: str, episode: int) -> str:
+    """Name the workflow of one episode of one failed invoice."""
+    return f"recovery/{processor}/{account}/{invoice}/{episode}"
+
+
+def case_id(workflow: str) -> str:
+    """Derive a case's short public id; the same workflow always has the same, also after a rebuild."""
+    digest = hashlib.sha256(workflow.encode()).digest()[:10]
+    return "case_" + base64.b32encode(digest).decode().lower()
+
+
+def late_fact_workflow_id(case: str, event: str) -> str:
+    """Name the short workflow that settles one fact that arrived after the end of a case."""
+    return f"late/{case}/{event}"
+
+
+def charge_key(workflow: str, attempt: str, suffix: int) -> str:
+    """Build the idempotency key of a charge; ``suffix`` rises only when it is proven not to have happened.
+
+    A long attempt id (a card's, say) is folded, since Stripe takes no key over 255 characters.
+    """
+    key = f"{KEY_PREFIX}{workflow}/{attempt}/{suffix}"
+    if len(key) <= 255:  # noqa: PLR2004
+        return key
+    return f"{KEY_PREFIX}{hashlib.sha256(key.encode()).hexdigest()}/{suffix}"
+
+
+def subscription_key(workflow: str, action: str) -> str:
+    """Build the idempotency key of a final action on the subscription."""
+    return f"{KEY_PREFIX}{workflow}/end/{action}"
+
+
+def message_id(case: str, action: str) -> str:
+    """Build the id of one message: one for each case and step, whatever happens."""
+    return f"{case}.{action}"
+
+
+def is_ours(idempotency_key: str | None) -> bool:
+    """Whether a request at the processor was made by us."""
+    return bool(idempotency_key and idempotency_key.startswith(KEY_PREFIX))

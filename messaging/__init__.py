@@ -1,0 +1,1 @@
+"""Mails: what they say, how they look, and who carries them."""

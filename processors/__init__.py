@@ -1,0 +1,1 @@
+"""Payment processors behind one protocol; each speaks for one outside system and keeps nothing of ours."""

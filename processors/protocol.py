@@ -1,0 +1,250 @@
+"""What Dunwell asks of a payment processor, and the words in which it hears back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+
+class InvoiceState(StrEnum):
+    """Where an invoice stands at the processor."""
+
+    DRAFT = "draft"
+    OPEN = "open"
+    PAID = "paid"
+    VOID = "void"
+    UNCOLLECTIBLE = "uncollectible"
+
+
+class PaidBy(StrEnum):
+    """How a paid invoice came to be paid, as far as the processor can tell.
+
+    ``ELSEWHERE`` is money that the processor did not move itself (a bank transfer marked by hand);
+    ``PROCESSOR`` one of its own automatic retries; ``CUSTOMER`` a payment the customer made or
+    confirmed on a page; ``REQUEST`` an API request, ours among them.
+    """
+
+    REQUEST = "request"
+    PROCESSOR = "processor"
+    CUSTOMER = "customer"
+    ELSEWHERE = "elsewhere"
+
+
+@dataclass(frozen=True)
+class Card:
+    """A payment method as far as it may be shown: no number, no name."""
+
+    id: str
+    network: str | None = None
+    last4: str | None = None
+    country: str | None = None
+
+
+@dataclass(frozen=True)
+class CustomerDetails:
+    """Who owes the invoice; kept in the database, never in a workflow.
+
+    ``locale`` is a BCP 47 tag such as ``pt-BR``; ``attributes`` is the processor's metadata.
+    """
+
+    id: str
+    email: str | None = None
+    name: str | None = None
+    locale: str | None = None
+    country: str | None = None
+    timezone: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Invoice:
+    """One invoice with its subscription and customer, as read at one moment.
+
+    ``amount`` is what is still open, in minor units. ``failed_at`` is the time of the last failed
+    attempt. ``processor_retries_at`` is when the processor itself will charge again, None for never.
+    ``confirm_url`` is the page on which the customer can pay or confirm. ``pending`` is true while a
+    payment has been started whose result is not known yet. ``payment`` is the processor's id of the
+    payment that paid it.
+    """
+
+    id: str
+    state: InvoiceState
+    amount: int
+    currency: str
+    livemode: bool
+    customer: CustomerDetails
+    subscription: str | None = None
+    subscription_ended: bool = False
+    first_payment: bool = False
+    sent_for_payment: bool = False
+    disputed: bool = False
+    pending: bool = False
+    paid_by: PaidBy | None = None
+    payment: str | None = None
+    card: Card | None = None
+    plan: str | None = None
+    number: str | None = None
+    decline: str | None = None
+    advice: str | None = None
+    failed_at: datetime | None = None
+    processor_retries_at: datetime | None = None
+    confirm_url: str | None = None
+
+
+class ChargeResult(StrEnum):
+    """What came of a charge; the fourth outcome, unknown, is the error AnswerLost."""
+
+    PAID = "paid"
+    DECLINED = "declined"
+    NEEDS_CUSTOMER = "needs_customer"
+    NOTHING_TO_PAY = "nothing_to_pay"
+
+
+@dataclass(frozen=True)
+class ChargeRequest:
+    """One charge of one invoice.
+
+    ``method`` None charges the processor's default. ``key`` is the idempotency key: the same key is
+    the same charge. ``at`` is the time of the decision, for processors that keep no clock.
+    """
+
+    account: str
+    invoice: str
+    key: str
+    at: datetime
+    method: str | None = None
+
+
+@dataclass(frozen=True)
+class ChargeAnswer:
+    """What the processor answered to a charge.
+
+    ``network_code`` and ``network_advice`` are the card network's own words, where it passes them on.
+    """
+
+    result: ChargeResult
+    payment: str | None = None
+    decline: str | None = None
+    advice: str | None = None
+    network_code: str | None = None
+    network_advice: str | None = None
+    confirm_url: str | None = None
+    method: str | None = None
+
+
+class SubscriptionChange(StrEnum):
+    """What can be done to a subscription at the end of a campaign."""
+
+    CANCEL_NOW = "cancel_now"
+    CANCEL_AT_PERIOD_END = "cancel_at_period_end"
+    MARK_UNPAID = "mark_unpaid"
+    PAUSE = "pause"
+
+
+class ChangeResult(StrEnum):
+    """What came of changing a subscription."""
+
+    DONE = "done"
+    ALREADY_SO = "already_so"
+
+
+class ReportKind(StrEnum):
+    """What a processor's event means to a case."""
+
+    PAYMENT_FAILED = "payment_failed"
+    PAYMENT_SUCCEEDED = "payment_succeeded"
+    CARD_UPDATED = "card_updated"
+    CANCELLED = "cancelled"
+    INVOICE_CHANGED = "invoice_changed"
+    CUSTOMER_CHANGED = "customer_changed"
+    CUSTOMER_DELETED = "customer_deleted"
+    REFUNDED = "refunded"
+    DISPUTED = "disputed"
+    DISPUTE_CLOSED = "dispute_closed"
+    IGNORED = "ignored"
+
+
+@dataclass(frozen=True)
+class Report:
+    """One event in Dunwell's words.
+
+    A report names its ``invoice``, or else its ``subscription`` or ``customer``: every open case of
+    those is told. ``payment`` is the processor's id of the payment it is about. ``ours`` says that a
+    request of ours caused it. ``renewed`` marks a card whose id stayed and whose contents changed: a
+    text that differs for each renewal. ``why`` says in words what happened, or why it is ignored.
+    """
+
+    event: str
+    type: str
+    kind: ReportKind
+    livemode: bool
+    at: datetime
+    account: str
+    why: str
+    invoice: str | None = None
+    subscription: str | None = None
+    customer: str | None = None
+    payment: str | None = None
+    amount: int | None = None
+    currency: str | None = None
+    method: str | None = None
+    renewed: str | None = None
+    decline: str | None = None
+    advice: str | None = None
+    first_payment: bool = False
+    sent_for_payment: bool = False
+    ours: bool = False
+
+
+class Processor(Protocol):
+    """A payment processor.
+
+    Every method raises ProcessorUnavailable when nothing was done, AnswerLost when something may have
+    been done, ProcessorRefused when the request will never be accepted, ProcessorKeyRejected when the
+    credentials are at fault, NotKnown when there is no such invoice.
+    """
+
+    name: str
+
+    async def read_invoice(self, account: str, invoice: str) -> Invoice:
+        """Read an invoice with its subscription, customer and card as they are now."""
+        ...
+
+    async def charge(self, request: ChargeRequest) -> ChargeAnswer:
+        """Charge an invoice once for its key; a decline is an answer, not an error."""
+        ...
+
+    async def take_over_retries(self, account: str, invoice: str, key: str) -> None:
+        """Stop the processor's own retries of this invoice."""
+        ...
+
+    async def change_subscription(
+        self, account: str, subscription: str, invoice: str, change: SubscriptionChange, key: str
+    ) -> ChangeResult:
+        """Carry out a final action; a subscription that is already so is no error."""
+        ...
+
+    async def card_page(self, account: str, customer: str, return_url: str) -> str:
+        """Make a fresh page at the processor on which the customer can change the card."""
+        ...
+
+    def verify(self, body: bytes, signature: str | None) -> None:
+        """Check a webhook's signature over its raw body, and its age; raises BadSignature."""
+        ...
+
+    def reports(self, body: bytes) -> Sequence[Report]:
+        """Turn an event into what it means; raises BadInput where it is no event at all.
+
+        One event may mean several things, in order. An event of no interest is one report of kind
+        ``IGNORED``.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give back connections."""
+        ...

@@ -1,0 +1,130 @@
+"""Everything an owner can set, in one typed object read from the environment once, at start-up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from errors import BadSettings
+
+PREFIX = "DUNWELL_"
+
+
+class Settings(BaseSettings):
+    """Settings of one installation; each is ``DUNWELL_`` and its name in capitals.
+
+    How to reach Temporal is not here: Temporal's own variables say it (``TEMPORAL_ADDRESS`` …).
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    database_url: str = Field(
+        default="sqlite:///dunwell.db", description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
+    )
+    livemode: bool = Field(default=False, description="true in the one installation that moves real money")
+
+    stripe_api_key: SecretStr | None = None
+    stripe_api_base: AnyHttpUrl | None = Field(default=None, description="another address than Stripe's own")
+    stripe_webhook_secret: SecretStr | None = None
+    sandbox_file: Path | None = Field(
+        default=None, description="the sandbox processor's books, a SQLite file"
+    )
+    sandbox_webhook_secret: SecretStr = SecretStr("whsec_sandbox")
+
+    sendgrid_api_key: SecretStr | None = None
+    sendgrid_api_base: AnyHttpUrl | None = Field(default=None, description="another address than SendGrid's")
+    smtp_url: SecretStr | None = Field(
+        default=None, description="smtp://USER:PASSWORD@HOST:PORT, or smtps:// for TLS from the start"
+    )
+    mail_folder: Path = Field(default=Path("mails"), description="where mails go while no sender is set")
+    mail_from: str = "Billing <billing@example.com>"
+    alert_to: str | None = Field(default=None, description="address that alerts to people are mailed to")
+
+    public_url: AnyHttpUrl = Field(
+        default=AnyHttpUrl("http://127.0.0.1:8321"), description="the web side as customers reach it"
+    )
+    host: str = "127.0.0.1"
+    port: int = Field(default=8321, ge=0, le=65535)
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        default=(), description="keys of billing services, separated by commas, each of 16 characters or more"
+    )
+    secret_key: SecretStr | None = Field(
+        default=None, description="signs customers' links: 32 characters or more, the same for every process"
+    )
+    link_days: int = Field(default=60, ge=1, le=365, description="how long a customer's link works")
+
+    default_campaign: str = "standard"
+    charges_per_second: float = Field(
+        default=20.0, gt=0, description="most charges a second, all workers together"
+    )
+    temporal_ui_url: AnyHttpUrl | None = Field(default=None, description="the Temporal UI as ops reach it")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["auto", "text", "json"] = "auto"
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("api_keys")
+    @classmethod
+    def _long_enough(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(len(key.get_secret_value()) < 16 for key in keys):  # noqa: PLR2004
+            message = "each key needs 16 characters or more"
+            raise ValueError(message)
+        return keys
+
+    @field_validator("secret_key")
+    @classmethod
+    def _unguessable(cls, key: SecretStr | None) -> SecretStr | None:
+        if key and len(key.get_secret_value()) < 32:  # noqa: PLR2004
+            message = "needs 32 characters or more"
+            raise ValueError(message)
+        return key
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        if not value.startswith(("sqlite:///", "postgresql://", "postgres://")):
+            message = "expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
+            raise ValueError(message)
+        return value
+
+    @model_validator(mode="after")
+    def _live_means_live(self) -> Self:
+        key = self.stripe_api_key.get_secret_value() if self.stripe_api_key else ""
+        live_key = key.startswith(("sk_live_", "rk_live_"))
+        if live_key and not self.livemode:
+            message = (
+                "STRIPE_API_KEY is a live key: set LIVEMODE=true in the one installation that may use it"
+            )
+            raise ValueError(message)
+        if key and self.livemode and not live_key:
+            message = "LIVEMODE is true, but STRIPE_API_KEY is not a live key (sk_live_… or rk_live_…)"
+            raise ValueError(message)
+        return self
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the environment; raises BadSettings naming each wrong variable and what was expected."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        lines = []
+        for item in error.errors(include_input=False, include_url=False):
+            name = (
+                PREFIX + "_".join(str(part) for part in item["loc"][:1]).upper()
+                if item["loc"]
+                else PREFIX + "*"
+            )
+            field = Settings.model_fields.get(str(item["loc"][0])) if item["loc"] else None
+            expected = f" (expected: {field.description})" if field and field.description else ""
+            lines.append(f"{name}: {item['msg'].removeprefix('Value error, ')}{expected}")
+        raise BadSettings("\n".join(lines)) from None
