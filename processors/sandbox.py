@@ -1,0 +1,232 @@
+"""A small payment processor of ours, for trying campaigns without live money.
+
+It keeps books of its own, so that what was charged can be checked against what Dunwell believes, and
+each of its cards follows a script (see ``sandbox_script``). Where a real processor would have a person,
+a bank or another system act, ``sandbox_drive`` has a method that a test or the sandbox's page calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from errors import AnswerLost, NotKnown, ProcessorError, ProcessorRefused, ProcessorUnavailable
+from processors import sandbox_events
+from processors.protocol import ChangeResult, Invoice, InvoiceState, PaidBy, SubscriptionChange
+from processors.sandbox_charges import (
+    answer_of,
+    begin,
+    in_flight,
+    invoice_facts,
+    owned_invoice,
+    times_of,
+)
+from processors.sandbox_drive import TROUBLE, SandboxDrive, end_subscription
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from processors.protocol import ChargeAnswer, ChargeRequest, Report
+    from processors.sandbox_books import Transaction
+
+# Where the web side serves the page on which the customer pays or confirms an invoice.
+PAY_PATH = "/sandbox/pay/"
+# The state in which each change leaves a subscription.
+STATES = {
+    SubscriptionChange.CANCEL_NOW: "ended",
+    SubscriptionChange.CANCEL_AT_PERIOD_END: "ending",
+    SubscriptionChange.MARK_UNPAID: "unpaid",
+    SubscriptionChange.PAUSE: "paused",
+}
+
+
+@dataclass(frozen=True)
+class SampleCard:
+    """A card that somebody trying Dunwell can give on the sandbox's page."""
+
+    label: str
+    script: str
+    network: str
+    last4: str
+
+
+SAMPLE_CARDS = (
+    SampleCard("A card that works", "paid", "visa", "4242"),
+    SampleCard("Declined: insufficient funds", "insufficient_funds", "visa", "9995"),
+    SampleCard("Declined twice, then works", "insufficient_funds*2, paid", "mastercard", "4444"),
+    SampleCard("Declined: expired", "expired_card", "visa", "0069"),
+    SampleCard("Declined: reported stolen", "stolen_card", "mastercard", "9979"),
+    SampleCard("Declined: the bank says never again", "do_not_honor/do_not_try_again", "visa", "0002"),
+    SampleCard("Needs confirmation by the bank", "3ds", "visa", "3155"),
+    SampleCard("Charged, but the answer gets lost", "lost:paid", "amex", "0005"),
+)
+
+
+class SandboxProcessor(SandboxDrive):
+    """The sandbox as a payment processor; it moves no money, and livemode is always false.
+
+    ``file`` holds the books and may be shared by processes. ``public_url`` is the web side as
+    customers reach it, from which the address of the page to pay or confirm on is made.
+
+    A customer without a card is declined with the code ``no_payment_method``. A charge of an invoice
+    that is not open, or of nothing, is answered ``nothing_to_pay`` and uses up no word of the script.
+    """
+
+    name = "sandbox"
+
+    def __init__(self, file: Path, webhook_secret: str, *, public_url: str = "http://127.0.0.1:8321") -> None:
+        super().__init__(file)
+        self._secret = webhook_secret
+        self._pay_url = public_url.rstrip("/") + PAY_PATH
+
+    async def read_invoice(self, account: str, invoice: str) -> Invoice:
+        """Read an invoice as it is now; raises ProcessorUnavailable while ``set_trouble`` lasts."""
+
+        def act(books: Transaction) -> Invoice | None:
+            if books.count(TROUBLE, 0) > 0:
+                books.count(TROUBLE, -1)
+                return None
+            return _invoice(books, owned_invoice(books, account, invoice), self._pay_url)
+
+        found = await self._keep(act)
+        if found is None:
+            raise ProcessorUnavailable(
+                f"the sandbox was told to fail this read of {invoice}: try again later"
+            )
+        return found
+
+    async def charge(self, request: ChargeRequest) -> ChargeAnswer:
+        """Charge as the card's script says; the same key gives the same answer and no new charge.
+
+        A request with a key whose charge is still on its way waits for it.
+        """
+        begun = await self._keep(lambda books: begin(books, request, time.time()))
+        if begun.seconds:
+            await asyncio.sleep(begun.seconds)
+        if begun.error:
+            raise begun.error
+        confirm_url = self._pay_url + request.invoice
+        answer = await self._keep(partial(answer_of, key=request.key, confirm_url=confirm_url))
+        if isinstance(answer, ProcessorError):
+            raise answer
+        if begun.answer_lost:
+            raise AnswerLost(
+                f"the sandbox lost the answer to the charge of {request.invoice}: the same key tells it"
+            )
+        return answer
+
+    async def take_over_retries(self, account: str, invoice: str, key: str) -> None:
+        """Forget when the sandbox would charge by itself."""
+
+        def act(books: Transaction) -> None:
+            row = owned_invoice(books, account, invoice)
+            if row["processor_retries_at"] is None:
+                return
+            books.execute("UPDATE invoices SET processor_retries_at = NULL WHERE id = ?", (invoice,))
+            books.add_event("invoice.retries_stopped", books.now(None), invoice_facts(books, row), key)
+
+        await self._keep(act)
+
+    async def change_subscription(
+        self, account: str, subscription: str, invoice: str, change: SubscriptionChange, key: str
+    ) -> ChangeResult:
+        """Change a subscription; one that is so already, or has ended, is left as it is.
+
+        The same key gives the same answer and no new entry in the books.
+        """
+
+        def act(books: Transaction) -> ChangeResult:
+            if invoice:
+                owned_invoice(books, account, invoice)
+            return _change(books, subscription, change, key)
+
+        return await self._keep(act)
+
+    async def card_page(self, account: str, customer: str, return_url: str) -> str:  # noqa: ARG002
+        """Give the empty text: the web side serves the sandbox's card page itself.
+
+        Raises NotKnown for a customer that the account does not have.
+        """
+
+        def act(books: Transaction) -> str:
+            if books.customer(customer)["account"] != account:
+                raise NotKnown(f"the sandbox has no customer {customer!r} in the account {account!r}")
+            return ""
+
+        return await self._keep(act)
+
+    def sign(self, body: bytes) -> str:
+        """Make the signature header of an event that is sent now."""
+        return sandbox_events.sign(body, self._secret, int(time.time()))
+
+    def verify(self, body: bytes, signature: str | None) -> None:
+        """Check an event's signature over its raw body, and its age; raises BadSignature."""
+        sandbox_events.verify(body, signature, self._secret)
+
+    def reports(self, body: bytes) -> Sequence[Report]:
+        """Turn an event into what it means; raises BadInput where it is no event of the sandbox's."""
+        return sandbox_events.reports(body)
+
+    @staticmethod
+    def test_cards() -> tuple[SampleCard, ...]:
+        """List the cards that the sandbox's page offers."""
+        return SAMPLE_CARDS
+
+
+def _invoice(books: Transaction, row: sqlite3.Row, pay_url: str) -> Invoice:
+    state = InvoiceState(row["state"])
+    ended = row["subscription"] is not None and books.subscription(row["subscription"])["state"] == "ended"
+    return Invoice(
+        id=row["id"],
+        state=state,
+        amount=0 if state is InvoiceState.PAID else row["amount"],
+        currency=row["currency"],
+        livemode=False,
+        customer=books.details(row["customer"]),
+        subscription=row["subscription"],
+        subscription_ended=ended,
+        first_payment=bool(row["first_payment"]),
+        sent_for_payment=bool(row["sent_for_payment"]),
+        disputed=bool(row["disputed"]),
+        pending=bool(row["pending"]) or in_flight(books, row["id"]),
+        paid_by=PaidBy(row["paid_by"]) if row["paid_by"] else None,
+        payment=row["payment"],
+        card=books.default_card(row["customer"]),
+        plan=row["plan"],
+        number=row["number"],
+        decline=row["decline"],
+        advice=row["advice"],
+        confirm_url=pay_url + row["id"] if state is InvoiceState.OPEN else None,
+        **times_of(row),
+    )
+
+
+def _change(books: Transaction, subscription: str, change: SubscriptionChange, key: str) -> ChangeResult:
+    known = books.execute("SELECT * FROM subscription_calls WHERE key = ?", (key,)).fetchone()
+    if known is not None:
+        if (known["subscription"], known["change"]) != (subscription, change):
+            raise ProcessorRefused(
+                f"the key {key!r} was used for {known['change']} of {known['subscription']}:"
+                " another change needs another key"
+            )
+        return ChangeResult(known["result"])
+    row = books.subscription(subscription)
+    at = books.now(None)
+    result = ChangeResult.ALREADY_SO if row["state"] in {"ended", STATES[change]} else ChangeResult.DONE
+    if result is ChangeResult.DONE and change is SubscriptionChange.CANCEL_NOW:
+        end_subscription(books, subscription, at, key)
+    elif result is ChangeResult.DONE:
+        books.execute("UPDATE subscriptions SET state = ? WHERE id = ?", (STATES[change], subscription))
+        told = {"account": books.customer(row["customer"])["account"], "customer": row["customer"]}
+        told |= {"subscription": subscription, "change": change}
+        books.add_event("subscription.changed", at, told, key)
+    books.execute(
+        "INSERT INTO subscription_calls (key, subscription, change, at, result) VALUES (?, ?, ?, ?, ?)",
+        (key, subscription, change, at, result),
+    )
+    return result

@@ -1,0 +1,270 @@
+"""What happens to the sandbox's invoices from outside, and a look into its books."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypedDict, Unpack
+
+from errors import BadInput
+from processors.protocol import ChangeResult, ChargeResult, InvoiceState, PaidBy, SubscriptionChange
+from processors.sandbox_books import ChargeEntry, SandboxEvent, SubscriptionEntry, read_time, spell_time
+from processors.sandbox_charges import fail, invoice_facts, paid_total, pay
+from processors.sandbox_customers import SandboxCustomers
+
+if TYPE_CHECKING:
+    import sqlite3
+    from datetime import datetime
+
+    from processors.sandbox_books import Transaction
+
+TROUBLE = "trouble"
+
+
+class InvoiceMore(TypedDict, total=False):
+    """What may be said of an invoice besides.
+
+    ``subscription`` left out is one of the invoice's own, named ``sub_`` and the invoice's id; None
+    is an invoice without one.
+    """
+
+    subscription: str | None
+    plan: str | None
+    number: str | None
+    first_payment: bool
+    sent_for_payment: bool
+    state: InvoiceState
+    processor_retries_at: datetime | None
+
+
+class SandboxDrive(SandboxCustomers):
+    """The world around the sandbox processor."""
+
+    async def add_invoice(
+        self, invoice: str, customer: str, amount: int, currency: str = "USD", **more: Unpack[InvoiceMore]
+    ) -> None:
+        """Add an open invoice over minor units, and its subscription where that is new."""
+        subscription = more.get("subscription", f"sub_{invoice}")
+        retries_at = more.get("processor_retries_at")
+
+        def act(books: Transaction) -> None:
+            books.customer(customer)
+            if subscription is not None:
+                books.execute(
+                    "INSERT OR IGNORE INTO subscriptions (id, customer) VALUES (?, ?)",
+                    (subscription, customer),
+                )
+            books.execute(
+                "INSERT INTO invoices (id, customer, subscription, state, amount, currency, first_payment,"
+                " sent_for_payment, plan, number, processor_retries_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    invoice,
+                    customer,
+                    subscription,
+                    more.get("state", InvoiceState.OPEN),
+                    amount,
+                    currency.upper(),
+                    more.get("first_payment", False),
+                    more.get("sent_for_payment", False),
+                    more.get("plan"),
+                    more.get("number"),
+                    spell_time(retries_at) if retries_at else None,
+                ),
+            )
+
+        await self._keep(act)
+
+    # --- what happens to an invoice ----------------------------------------------------------------
+
+    async def fail(self, invoice: str, at: datetime, decline: str, advice: str | None = None) -> None:
+        """Let the processor's own attempt fail, as on the day it is due; any code, also an unknown one."""
+
+        def act(books: Transaction) -> None:
+            row = _open_invoice(books, invoice)
+            card = books.customer(row["customer"])["default_card"]
+            payment = books.new_id("pay")
+            fail(books, row, spell_time(at), decline, advice, payment=payment, method=card)
+
+        await self._keep(act)
+
+    async def retry_itself(self, invoice: str, at: datetime, decline: str | None = None) -> None:
+        """Let the processor's automatic retry go through, or be declined."""
+        if decline is not None:
+            await self.fail(invoice, at, decline)
+        else:
+            await self._pay(invoice, at, PaidBy.PROCESSOR)
+
+    async def pay_elsewhere(self, invoice: str, at: datetime) -> None:
+        """Let a bank transfer be marked by hand."""
+        await self._pay(invoice, at, PaidBy.ELSEWHERE)
+
+    async def confirm(self, invoice: str, at: datetime) -> None:
+        """Let the customer confirm the payment that waits for it, or pay on the page."""
+        await self._pay(invoice, at, PaidBy.CUSTOMER)
+
+    async def set_pending(self, invoice: str, *, pending: bool) -> None:
+        """Let a payment be under way whose result is not known yet, such as a direct debit."""
+
+        def act(books: Transaction) -> None:
+            books.invoice(invoice)
+            books.execute("UPDATE invoices SET pending = ? WHERE id = ?", (pending, invoice))
+
+        await self._keep(act)
+
+    async def void(self, invoice: str, at: datetime) -> None:
+        """Take the invoice back: nothing is owed."""
+        await self._keep(lambda books: _move(books, invoice, InvoiceState.VOID, "invoice.voided", at))
+
+    async def mark_uncollectible(self, invoice: str, at: datetime) -> None:
+        """Give the invoice up."""
+        kind = "invoice.marked_uncollectible"
+        await self._keep(lambda books: _move(books, invoice, InvoiceState.UNCOLLECTIBLE, kind, at))
+
+    async def change_amount(self, invoice: str, amount: int, at: datetime) -> None:
+        """Change what is still open, in minor units, as a credit note does."""
+
+        def act(books: Transaction) -> None:
+            _open_invoice(books, invoice)
+            books.execute("UPDATE invoices SET amount = ? WHERE id = ?", (amount, invoice))
+            _tell_of_invoice(books, invoice, "invoice.amount_changed", at)
+
+        await self._keep(act)
+
+    async def dispute(self, invoice: str, at: datetime) -> None:
+        """Let the customer dispute the payment at the bank."""
+
+        def act(books: Transaction) -> None:
+            books.execute("UPDATE invoices SET disputed = 1 WHERE id = ?", (books.invoice(invoice)["id"],))
+            _tell_of_invoice(books, invoice, "invoice.disputed", at)
+
+        await self._keep(act)
+
+    async def close_dispute(self, invoice: str, at: datetime, *, won: bool) -> None:
+        """Let the bank decide; ``won`` is the seller's view, and only then is the invoice undisputed."""
+
+        def act(books: Transaction) -> None:
+            books.invoice(invoice)
+            books.execute("UPDATE invoices SET disputed = ? WHERE id = ?", (not won, invoice))
+            result = "won" if won else "lost"
+            _tell_of_invoice(books, invoice, "invoice.dispute_closed", at, result=result)
+
+        await self._keep(act)
+
+    async def refund(self, invoice: str, at: datetime) -> None:
+        """Give the payment back; the invoice stays paid, as it does at Stripe."""
+        await self._keep(lambda books: _tell_of_invoice(books, invoice, "invoice.refunded", at))
+
+    async def cancel_subscription(self, subscription: str, at: datetime) -> None:
+        """Let the customer or another system cancel the subscription; nothing if it has ended."""
+
+        def act(books: Transaction) -> None:
+            if books.subscription(subscription)["state"] != "ended":
+                end_subscription(books, subscription, spell_time(at))
+
+        await self._keep(act)
+
+    async def set_trouble(self, reads: int) -> None:
+        """Let the next so many reads of an invoice fail, by whatever process."""
+        await self._keep(
+            lambda books: books.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (TROUBLE, reads))
+        )
+
+    # --- what the books say ------------------------------------------------------------------------
+
+    async def charges(self) -> tuple[ChargeEntry, ...]:
+        """List every new charge request that was acted on, in order of arrival."""
+        return await self._keep(_charges)
+
+    async def subscription_calls(self) -> tuple[SubscriptionEntry, ...]:
+        """List every new request to change a subscription, in order."""
+        return await self._keep(_subscription_calls)
+
+    async def requests(self) -> int:
+        """Count the charge requests that arrived, replays and refused ones among them."""
+        return await self._keep(lambda books: books.count("requests", 0))
+
+    async def paid_total(self, invoice: str) -> int:
+        """Add up the money taken for an invoice, in minor units; more than its amount is a double charge."""
+        return await self._keep(lambda books: paid_total(books, invoice))
+
+    async def events(self, after: int = 0) -> tuple[SandboxEvent, ...]:
+        """List the events whose number is above ``after``, in order."""
+
+        def act(books: Transaction) -> tuple[SandboxEvent, ...]:
+            rows = books.execute(
+                "SELECT number, id, type, body FROM events WHERE number > ? ORDER BY number", (after,)
+            )
+            return tuple(SandboxEvent(r["number"], r["id"], r["type"], r["body"].encode()) for r in rows)
+
+        return await self._keep(act)
+
+    async def _pay(self, invoice: str, at: datetime, paid_by: PaidBy) -> None:
+        def act(books: Transaction) -> None:
+            row = _open_invoice(books, invoice)
+            started = row["started"] if paid_by is PaidBy.CUSTOMER else None
+            pay(books, row, spell_time(at), paid_by, payment=started)
+
+        await self._keep(act)
+
+
+def end_subscription(books: Transaction, subscription: str, at: str, key: str | None = None) -> None:
+    """End a subscription at once and note the event."""
+    row = books.subscription(subscription)
+    books.execute("UPDATE subscriptions SET state = 'ended' WHERE id = ?", (subscription,))
+    account = books.customer(row["customer"])["account"]
+    told = {"account": account, "subscription": subscription, "customer": row["customer"]}
+    books.add_event("subscription.ended", at, told, key)
+
+
+def _open_invoice(books: Transaction, invoice: str) -> sqlite3.Row:
+    row = books.invoice(invoice)
+    if row["state"] not in {InvoiceState.OPEN, InvoiceState.UNCOLLECTIBLE}:
+        raise BadInput(f"the sandbox's invoice {invoice} is {row['state']}: only an open one can do that")
+    return row
+
+
+def _move(books: Transaction, invoice: str, state: InvoiceState, kind: str, at: datetime) -> None:
+    _open_invoice(books, invoice)
+    books.execute(
+        "UPDATE invoices SET state = ?, started = NULL, processor_retries_at = NULL WHERE id = ?",
+        (state, invoice),
+    )
+    _tell_of_invoice(books, invoice, kind, at)
+
+
+def _tell_of_invoice(books: Transaction, invoice: str, kind: str, at: datetime, **more: str) -> None:
+    row = books.invoice(invoice)
+    data = invoice_facts(books, row) | {"payment": row["payment"]} | more
+    books.add_event(kind, spell_time(at), data)
+
+
+def _charges(books: Transaction) -> tuple[ChargeEntry, ...]:
+    rows = books.execute(
+        "SELECT * FROM requests WHERE result IS NOT NULL AND result != 'nothing' ORDER BY number"
+    )
+    return tuple(
+        ChargeEntry(
+            key=row["key"],
+            invoice=row["invoice"],
+            method=row["method"],
+            at=read_time(row["at"]),
+            result=ChargeResult(row["result"]),
+            decline=row["decline"],
+            amount=row["amount"],
+            payment=row["payment"],
+        )
+        for row in rows
+    )
+
+
+def _subscription_calls(books: Transaction) -> tuple[SubscriptionEntry, ...]:
+    rows = books.execute("SELECT * FROM subscription_calls ORDER BY number")
+    return tuple(
+        SubscriptionEntry(
+            subscription=row["subscription"],
+            change=SubscriptionChange(row["change"]),
+            at=read_time(row["at"]),
+            result=ChangeResult(row["result"]),
+            key=row["key"],
+        )
+        for row in rows
+    )
