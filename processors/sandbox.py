@@ -111,7 +111,10 @@ class SandboxProcessor(SandboxDrive):
         if begun.error:
             raise begun.error
         confirm_url = self._pay_url + request.invoice
-        answer = await self._keep(partial(answer_of, key=request.key, confirm_url=confirm_url))
+        try:
+            answer = await self._keep(partial(answer_of, key=request.key, confirm_url=confirm_url))
+        except ProcessorUnavailable as error:
+            raise AnswerLost(f"the charge of {request.invoice} was begun, and then: {error}") from error
         if isinstance(answer, ProcessorError):
             raise answer
         if begun.answer_lost:
@@ -133,19 +136,18 @@ class SandboxProcessor(SandboxDrive):
         await self._keep(act)
 
     async def change_subscription(
-        self, account: str, subscription: str, invoice: str, change: SubscriptionChange, key: str
+        self,
+        account: str,
+        subscription: str,
+        invoice: str,  # noqa: ARG002 -- the protocol's, for processors that need it
+        change: SubscriptionChange,
+        key: str,
     ) -> ChangeResult:
         """Change a subscription; one that is so already, or has ended, is left as it is.
 
         The same key gives the same answer and no new entry in the books.
         """
-
-        def act(books: Transaction) -> ChangeResult:
-            if invoice:
-                owned_invoice(books, account, invoice)
-            return _change(books, subscription, change, key)
-
-        return await self._keep(act)
+        return await self._keep(lambda books: _change(books, account, subscription, change, key))
 
     async def card_page(self, account: str, customer: str, return_url: str) -> str:  # noqa: ARG002
         """Give the empty text: the web side serves the sandbox's card page itself.
@@ -206,7 +208,9 @@ def _invoice(books: Transaction, row: sqlite3.Row, pay_url: str) -> Invoice:
     )
 
 
-def _change(books: Transaction, subscription: str, change: SubscriptionChange, key: str) -> ChangeResult:
+def _change(
+    books: Transaction, account: str, subscription: str, change: SubscriptionChange, key: str
+) -> ChangeResult:
     known = books.execute("SELECT * FROM subscription_calls WHERE key = ?", (key,)).fetchone()
     if known is not None:
         if (known["subscription"], known["change"]) != (subscription, change):
@@ -216,14 +220,20 @@ def _change(books: Transaction, subscription: str, change: SubscriptionChange, k
             )
         return ChangeResult(known["result"])
     row = books.subscription(subscription)
+    if books.customer(row["customer"])["account"] != account:
+        raise NotKnown(f"the sandbox has no subscription {subscription!r} in the account {account!r}")
     at = books.now(None)
     result = ChangeResult.ALREADY_SO if row["state"] in {"ended", STATES[change]} else ChangeResult.DONE
     if result is ChangeResult.DONE and change is SubscriptionChange.CANCEL_NOW:
         end_subscription(books, subscription, at, key)
     elif result is ChangeResult.DONE:
         books.execute("UPDATE subscriptions SET state = ? WHERE id = ?", (STATES[change], subscription))
-        told = {"account": books.customer(row["customer"])["account"], "customer": row["customer"]}
-        told |= {"subscription": subscription, "change": change}
+        told = {
+            "account": account,
+            "customer": row["customer"],
+            "subscription": subscription,
+            "change": change,
+        }
         books.add_event("subscription.changed", at, told, key)
     books.execute(
         "INSERT INTO subscription_calls (key, subscription, change, at, result) VALUES (?, ?, ?, ?, ?)",

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from errors import Conflict, NotKnown
+from errors import BadInput, Conflict, NotKnown, ProcessorUnavailable
 from processors.protocol import Card, ChangeResult, ChargeResult, CustomerDetails, SubscriptionChange
 
 if TYPE_CHECKING:
@@ -122,21 +122,20 @@ class Books:
     def transaction(self) -> Iterator[Transaction]:
         """Keep everything that is done inside, or nothing if it raises.
 
-        Raises Conflict where an id is taken already.
+        Raises Conflict where an id is taken already, ProcessorUnavailable where the file cannot be
+        used or another process did not let go of it in time.
         """
         with self._lock:
-            if self._connection is None:
-                self._connection = _open(self._file)
-            connection = self._connection
-            connection.execute("BEGIN IMMEDIATE")
             try:
-                yield Transaction(connection)
-                connection.execute("COMMIT")
+                connection = self._connection = self._connection or _open(self._file)
+                with _all_or_nothing(connection):
+                    yield Transaction(connection)
             except sqlite3.IntegrityError as error:
                 raise Conflict(f"the sandbox's books already hold such an id: {error}") from error
-            finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+            except (sqlite3.OperationalError, OSError) as error:
+                raise ProcessorUnavailable(
+                    f"the sandbox's books in {self._file} cannot be used ({error}): try again later"
+                ) from error
 
     def close(self) -> None:
         """Give the file back."""
@@ -238,13 +237,26 @@ class Transaction:
 
 
 def spell_time(at: datetime) -> str:
-    """Write an aware time as text that sorts by time."""
+    """Write an aware time as text that sorts by time; raises BadInput for one without a time zone."""
+    if at.tzinfo is None:
+        raise BadInput(f"the time {at} has no time zone: expected an aware one, in UTC")
     return at.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def read_time(text: str) -> datetime:
     """Read what ``spell_time`` wrote."""
     return datetime.fromisoformat(text)
+
+
+@contextmanager
+def _all_or_nothing(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 def _open(file: Path) -> sqlite3.Connection:
@@ -258,11 +270,10 @@ def _open(file: Path) -> sqlite3.Connection:
         # Kept after a killed process, if not after a power cut: enough for money that is not real.
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("BEGIN IMMEDIATE")
-        for statement in SCHEMA:
-            connection.execute(statement)
-        connection.execute("INSERT OR IGNORE INTO facts VALUES ('books', ?)", (secrets.token_hex(4),))
-        connection.execute("COMMIT")
+        with _all_or_nothing(connection):
+            for statement in SCHEMA:
+                connection.execute(statement)
+            connection.execute("INSERT OR IGNORE INTO facts VALUES ('books', ?)", (secrets.token_hex(4),))
     except BaseException:
         connection.close()
         raise
