@@ -1,0 +1,208 @@
+"""Turn what Stripe says of an invoice into Dunwell's words; pure, so that every shape can be tested."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from keys import is_ours
+from processors.protocol import Card, CustomerDetails, Invoice, InvoiceState, PaidBy
+from processors.stripe_shapes import (
+    NOTHING,
+    Body,
+    charge_of,
+    currency_of,
+    decline_of,
+    expanded,
+    identifier,
+    moment,
+    payment_of,
+    payments_are_known,
+    payments_of,
+    rows,
+    subscription_of,
+    text,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+# Today's places only: Stripe refuses a whole request for one path that its version does not know, and
+# goes four levels deep at most (https://docs.stripe.com/expand).
+EXPANSIONS = (
+    "customer.default_source",
+    "customer.invoice_settings.default_payment_method",
+    "default_payment_method",
+    "default_source",
+    "parent.subscription_details.subscription.default_payment_method",
+    "parent.subscription_details.subscription.default_source",
+    "payments.data.payment.payment_intent",
+)
+
+# Neither state is ever left again (https://docs.stripe.com/billing/subscriptions/overview).
+ENDED = frozenset({"canceled", "incomplete_expired"})
+# A card kept as a source carries the network's name in full, a payment method a code.
+SOURCE_NETWORKS = {"american express": "amex", "diners club": "diners"}
+
+
+def read_invoice_body(body: Body, charge: Body = NOTHING, request: Body | None = None) -> Invoice:
+    """Read an invoice fetched with ``EXPANSIONS``.
+
+    ``charge`` is its latest charge, where it has one. ``request`` is the ``request`` of the event by
+    which Stripe announced that it was paid; None where that event was not found.
+    """
+    subscription = subscription_of(body)
+    state = InvoiceState(body.get("status") or "draft")
+    charge = charge or expanded(charge_of(body))
+    decline = None if state is InvoiceState.PAID else decline_of(body, charge)
+    return Invoice(
+        id=body["id"],
+        state=state,
+        amount=body.get("amount_remaining") or 0,
+        currency=currency_of(body) or "",
+        livemode=bool(body.get("livemode")),
+        customer=read_customer(body),
+        subscription=identifier(subscription),
+        subscription_ended=expanded(subscription).get("status") in ENDED,
+        first_payment=body.get("billing_reason") == "subscription_create",
+        sent_for_payment=body.get("collection_method") == "send_invoice",
+        disputed=bool(charge.get("disputed")),
+        pending=is_pending(body, charge),
+        paid_by=_paid_by(body, charge, request) if state is InvoiceState.PAID else None,
+        payment=payment_of(body) if state is InvoiceState.PAID else None,
+        card=read_card(body),
+        plan=_plan(body),
+        number=text(body.get("number")),
+        decline=decline.code if decline else None,
+        advice=decline.advice if decline else None,
+        failed_at=_failed_at(charge),
+        processor_retries_at=_processor_retries_at(body),
+        confirm_url=text(body.get("hosted_invoice_url")),
+    )
+
+
+def read_customer(invoice: Body) -> CustomerDetails:
+    """Read who owes an invoice.
+
+    Stripe knows no time zone of a customer: the metadata entry ``timezone`` is taken for it. Name and
+    address are those of the invoice where the customer has none; a deleted customer has neither.
+    """
+    reference = invoice.get("customer")
+    customer = expanded(reference)
+    if customer.get("deleted"):
+        return CustomerDetails(id=identifier(reference) or "")
+    metadata = {str(key): str(value) for key, value in expanded(customer.get("metadata")).items()}
+    locales = customer.get("preferred_locales") or [None]
+    addresses = (
+        customer.get("address"),
+        invoice.get("customer_address"),
+        expanded(customer.get("shipping")).get("address"),
+    )
+    countries = (text(expanded(address).get("country")) for address in addresses)
+    return CustomerDetails(
+        id=identifier(reference) or "",
+        email=text(customer.get("email")) or text(invoice.get("customer_email")),
+        name=text(customer.get("name")) or text(invoice.get("customer_name")),
+        locale=text(locales[0]),
+        country=next((country for country in countries if country), None),
+        timezone=metadata.get("timezone"),
+        attributes=metadata,
+    )
+
+
+def read_card(invoice: Body) -> Card | None:
+    """Find what Stripe would charge, in the order in which it looks itself.
+
+    The invoice's own default comes first, then the subscription's, then the customer's; at each a
+    payment method before a source (the fields' descriptions in https://docs.stripe.com/api).
+    """
+    subscription = expanded(subscription_of(invoice))
+    customer = expanded(invoice.get("customer"))
+    places = (
+        invoice.get("default_payment_method"),
+        invoice.get("default_source"),
+        subscription.get("default_payment_method"),
+        subscription.get("default_source"),
+        expanded(customer.get("invoice_settings")).get("default_payment_method"),
+        customer.get("default_source"),
+    )
+    chosen = next((place for place in places if identifier(place)), None)
+    method = identifier(chosen)
+    if method is None:
+        return None
+    body = expanded(chosen)
+    # A payment method keeps its contents under the name of its type; a source is its contents.
+    contents = expanded(body.get(text(body.get("type")) or "")) or body
+    brand = text(contents.get("brand"))
+    return Card(
+        id=method,
+        network=SOURCE_NETWORKS.get(brand.lower(), brand.lower()) if brand else None,
+        last4=text(contents.get("last4")),
+        country=text(contents.get("country")),
+    )
+
+
+def is_pending(invoice: Body, charge: Body = NOTHING) -> bool:
+    """Whether a payment of the invoice is under way, as bank debits are for days."""
+    intents = (expanded(payment.value) for payment in payments_of(invoice))
+    return charge.get("status") == "pending" or any(body.get("status") == "processing" for body in intents)
+
+
+def needs_request(invoice: Body) -> bool:
+    """Whether it is worth asking which request paid the invoice."""
+    return invoice.get("status") == "paid" and not _paid_elsewhere(invoice)
+
+
+def paid_at(invoice: Body) -> int | None:
+    """When the invoice was paid, in unix seconds."""
+    seconds = expanded(invoice.get("status_transitions")).get("paid_at")
+    return seconds if isinstance(seconds, int) else None
+
+
+def _paid_elsewhere(invoice: Body) -> bool:
+    if invoice.get("paid_out_of_band") or (invoice.get("amount_paid_off_stripe") or 0) > 0:
+        return True
+    paid = [payment for payment in payments_of(invoice) if payment.status == "paid"]
+    if any(payment.kind == "payment_record" for payment in paid):
+        return True
+    # Settled from the customer's credit balance, or by a credit note: nobody was charged.
+    return payments_are_known(invoice) and not paid
+
+
+def _paid_by(invoice: Body, charge: Body, request: Body | None) -> PaidBy | None:
+    """Say who paid, as far as it can be told.
+
+    Certain: money that Stripe did not move; a card whose holder answered the bank's challenge; a
+    request with our key; and Stripe's own doing, for which the event names no request
+    (https://docs.stripe.com/api/events/object). A request that is not ours is the billing system's or
+    the page's on which the customer pays: Stripe does not tell them apart, and it counts as a request.
+    """
+    if _paid_elsewhere(invoice):
+        return PaidBy.ELSEWHERE
+    if request is not None and is_ours(text(request.get("idempotency_key"))):
+        return PaidBy.REQUEST
+    details = expanded(expanded(charge.get("payment_method_details")).get("card"))
+    if expanded(details.get("three_d_secure")).get("authentication_flow") == "challenge":
+        return PaidBy.CUSTOMER
+    if request is None:
+        return None
+    return PaidBy.REQUEST if text(request.get("id")) else PaidBy.PROCESSOR
+
+
+def _plan(invoice: Body) -> str | None:
+    items = rows(expanded(subscription_of(invoice)).get("items"))
+    for item in items:
+        price = expanded(item.get("price")) or expanded(item.get("plan"))
+        if price:
+            return text(price.get("lookup_key")) or text(price.get("nickname")) or identifier(price)
+    return None
+
+
+def _failed_at(charge: Body) -> datetime | None:
+    return moment(charge.get("created")) if charge.get("status") == "failed" else None
+
+
+def _processor_retries_at(invoice: Body) -> datetime | None:
+    # With auto_advance off Stripe leaves the invoice alone, whatever date it still shows.
+    if invoice.get("auto_advance") is False:
+        return None
+    return moment(invoice.get("next_payment_attempt"))

@@ -1,0 +1,162 @@
+"""Where Stripe keeps things in its JSON, in the shapes of old API versions and of today's.
+
+Since API version 2025-03-31 an invoice has no ``payment_intent``, ``charge``, ``subscription`` or
+``paid_out_of_band``: its payments are a list of their own and its subscription stands under
+``parent`` (https://docs.stripe.com/changelog/basil).  A webhook comes in the version that its endpoint
+was registered with, so both are read everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+Body = Mapping[str, Any]
+
+NOTHING: Body = {}
+# Stripe's word for a card that was declined without a reason; the table of declines calls it so too.
+NO_REASON = "generic_decline"
+
+
+@dataclass(frozen=True)
+class Payment:
+    """One payment of an invoice: ``kind`` is the field that names it, ``value`` its id or its body."""
+
+    kind: str
+    status: str
+    value: object
+
+    @property
+    def id(self) -> str | None:
+        """The processor's id of it."""
+        return identifier(self.value)
+
+
+@dataclass(frozen=True)
+class Decline:
+    """Why a payment failed, in the words of the issuer and of the card network."""
+
+    code: str | None = None
+    advice: str | None = None
+    network_code: str | None = None
+    network_advice: str | None = None
+    method: str | None = None
+    payment: str | None = None
+
+
+def identifier(value: object) -> str | None:
+    """Give the id of a reference, whether it came expanded or not."""
+    if isinstance(value, Mapping):
+        value = value.get("id")
+    return value if isinstance(value, str) and value else None
+
+
+def expanded(value: object) -> Body:
+    """Give the body of a reference, empty where it came as a mere id."""
+    return value if isinstance(value, Mapping) else NOTHING
+
+
+def rows(value: object) -> list[Body]:
+    """Give the members of a list, plain or in Stripe's ``{"object": "list", "data": […]}``."""
+    if isinstance(value, Mapping):
+        value = value.get("data")
+    return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
+
+
+def moment(seconds: object) -> datetime | None:
+    """Read Stripe's unix seconds as an aware time."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int):
+        return None
+    return datetime.fromtimestamp(seconds, tz=UTC)
+
+
+def text(value: object) -> str | None:
+    """Give a text, or None for anything else and for an empty one."""
+    return value if isinstance(value, str) and value else None
+
+
+def currency_of(thing: Body) -> str | None:
+    """Give a currency as ISO 4217 writes it; Stripe writes it small."""
+    code = text(thing.get("currency"))
+    return code.upper() if code else None
+
+
+def subscription_of(invoice: Body) -> object:
+    """Give an invoice's subscription, as an id or expanded."""
+    details = expanded(expanded(invoice.get("parent")).get("subscription_details"))
+    return details.get("subscription") or invoice.get("subscription")
+
+
+def payments_of(invoice: Body) -> list[Payment]:
+    """List an invoice's payments, the one that counts most first: paid, then default, then the rest."""
+    found: list[tuple[bool, bool, Payment]] = []
+    for row in rows(invoice.get("payments")):
+        part = expanded(row.get("payment"))
+        kind = text(part.get("type")) or "payment_intent"
+        payment = Payment(kind, text(row.get("status")) or "open", part.get(kind))
+        found.append((payment.status != "paid", not row.get("is_default"), payment))
+    found.sort(key=lambda item: item[:2])
+    if found:
+        return [payment for _, _, payment in found]
+    status = "paid" if invoice.get("status") == "paid" else "open"
+    return [
+        Payment(kind, status, invoice[kind]) for kind in ("payment_intent", "charge") if invoice.get(kind)
+    ]
+
+
+def payments_are_known(invoice: Body) -> bool:
+    """Whether the payments were part of the answer at all, so that none means none."""
+    return "payments" in invoice or "payment_intent" in invoice or "charge" in invoice
+
+
+def payment_of(invoice: Body) -> str | None:
+    """Give the id of the payment that paid an invoice, or of the one by which it is to be paid."""
+    return next((payment.id for payment in payments_of(invoice) if payment.id), None)
+
+
+def charge_of(invoice: Body) -> object:
+    """Give the charge that was tried last for an invoice, as an id or expanded."""
+    for payment in payments_of(invoice):
+        if payment.kind == "charge":
+            return payment.value
+        if charge := expanded(payment.value).get("latest_charge"):
+            return charge
+    return invoice.get("charge")
+
+
+def decline_in(error: Body) -> Decline:
+    """Read a payment error: of an answer, or a payment's ``last_payment_error``."""
+    code = text(error.get("decline_code")) or text(error.get("code"))
+    return Decline(
+        code=NO_REASON if code == "card_declined" else code,
+        advice=text(error.get("advice_code")),
+        network_code=text(error.get("network_decline_code")),
+        network_advice=text(error.get("network_advice_code")),
+        method=identifier(error.get("payment_method") or error.get("source")),
+        payment=identifier(error.get("payment_intent")) or text(error.get("charge")),
+    )
+
+
+def decline_of(invoice: Body, charge: Body = NOTHING) -> Decline | None:
+    """Say why the last payment of an invoice failed; None where it did not, or cannot be told."""
+    for payment in payments_of(invoice):
+        error = expanded(expanded(payment.value).get("last_payment_error"))
+        if error:
+            return decline_in(error)
+    charge = charge or expanded(charge_of(invoice))
+    if charge.get("status") != "failed":
+        return None
+    outcome = expanded(charge.get("outcome"))
+    reason = text(outcome.get("reason"))
+    code = text(charge.get("failure_code"))
+    # A charge keeps the issuer's reason in its outcome, and the plain "card_declined" as its code.
+    return Decline(
+        code=(reason or NO_REASON) if code in ("card_declined", None) else code,
+        advice=text(outcome.get("advice_code")),
+        network_code=text(outcome.get("network_decline_code")),
+        network_advice=text(outcome.get("network_advice_code")),
+        method=identifier(charge.get("payment_method")),
+        payment=identifier(charge.get("payment_intent")) or identifier(charge),
+    )
