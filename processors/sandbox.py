@@ -75,6 +75,8 @@ class SandboxProcessor(SandboxDrive):
 
     A customer without a card is declined with the code ``no_payment_method``. A charge of an invoice
     that is not open, or of nothing, is answered ``nothing_to_pay`` and uses up no word of the script.
+    An open invoice always has a ``confirm_url``; it is ``pending`` while a slow charge is on its way or
+    ``set_pending`` says so, not while the customer is asked to confirm.
     """
 
     name = "sandbox"

@@ -281,7 +281,7 @@ def _open(file: Path) -> sqlite3.Connection:
 
 
 def _set_journal(connection: sqlite3.Connection) -> None:
-    """Turn WAL on; SQLite does not wait for a lock here as it does everywhere else, so we do."""
+    """Turn WAL on; SQLite does not wait for a writer here as it does everywhere else, so we do."""
     give_up = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:

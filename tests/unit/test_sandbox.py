@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import subprocess
 import sys
 import time
@@ -601,6 +602,19 @@ async def test_processes_may_open_new_books_at_once(tmp_path: Path) -> None:
     command[2] = ONE_OF_MANY.replace("    for number", "    await sandbox.requests()\n    for number")
     processes = [await asyncio.create_subprocess_exec(*command, cwd=ROOT) for _ in range(6)]
     assert [await process.wait() for process in processes] == [0] * 6
+
+
+async def test_new_books_are_waited_for_while_another_writes_them(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "books.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    sandbox = SandboxProcessor(tmp_path / "books.db", SECRET)
+    counting = asyncio.create_task(sandbox.requests())
+    await asyncio.sleep(0.2)
+    assert not counting.done()
+    other.execute("COMMIT")
+    other.close()
+    assert await counting == 0
+    await sandbox.close()
 
 
 async def test_a_killed_process_leaves_the_charge_to_the_processor(
