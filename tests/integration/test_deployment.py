@@ -218,6 +218,18 @@ def test_every_room_is_in_the_image() -> None:
     assert rooms <= copied
 
 
+def test_the_locks_agree() -> None:
+    """What is tested is what is shipped."""
+
+    def locked(name: str) -> set[str]:
+        text = (ROOT / name).read_text(encoding="utf-8")
+        return set(re.findall(r"^([a-z0-9-]+==\S+)", text, flags=re.MULTILINE))
+
+    shipped = locked("requirements.lock")
+    assert shipped
+    assert shipped <= locked("requirements-dev.lock")
+
+
 def test_it_does_not_run_as_root() -> None:
     user = re.findall(r"^USER (\d+):(\d+)$", DOCKERFILE, flags=re.MULTILINE)
     assert user == [("10001", "10001")]
