@@ -9,7 +9,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEVELOPMENT := $(VENV)/.development
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 # Written into the locks' headings, and so the same wherever they are made.
 COMPILE = $(BIN)/uv pip compile --quiet pyproject.toml --extra embedded
 COMPILE_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url
