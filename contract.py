@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
+from campaigns.money import spell_money
 from campaigns.story import Outcome, Plan, Status, Story, Trigger, Value
 
 # --- names -------------------------------------------------------------------------------------
@@ -20,7 +21,6 @@ RECOVER_PAYMENT = "RecoverPayment"
 SETTLE_LATE_FACT = "SettleLateFact"
 
 MAIN_QUEUE = "dunwell"
-CHARGE_QUEUE = "dunwell-charges"
 
 OPEN_CASE = "open_case"
 PLAN_NEXT_STEP = "plan_next_step"
@@ -33,6 +33,22 @@ ASK_FOR_REVIEW = "ask_for_review"
 SETTLE_FACT = "settle_late_fact"
 
 STATUS = "status"
+
+# Trouble that passes by itself: the step is tried again after a while, and no person is called.
+PASSING_TROUBLE = frozenset(
+    {
+        "ProcessorUnavailable",
+        "AnswerLost",
+        "ProcessorKeyRejected",
+        "SenderUnavailable",
+        "OperationalError",
+        "InterfaceError",
+        "DBAPIError",
+        "TimeoutError",
+        "PendingRollbackError",
+    }
+)
+TROUBLE_HOLD = timedelta(minutes=15)
 
 # An activity tries this often, over about a quarter of an hour, before it answers "unavailable".
 TECHNICAL_TRIES = 11
@@ -61,6 +77,11 @@ class WishName(StrEnum):
     RESCHEDULE = "reschedule"
     APPROVE = "approve"
     MOVE_TO_VERSION = "move_to_version"
+
+
+def charge_queue(main: str) -> str:
+    """Name the task queue of charges that goes with a main one; it has a limit of its own."""
+    return f"{main}-charges"
 
 
 # --- starting a case ---------------------------------------------------------------------------
@@ -302,9 +323,10 @@ class Carried(Value):
 class Trouble(Value):
     """A case that hit an error no rule covers, for ``ask_for_review``."""
 
-    story: Story
+    workflow_id: str
     where: str
     what: str
+    story: Story | None = None
 
 
 class LateFact(Value):
@@ -350,3 +372,27 @@ def read_news(news: News) -> Fact | Wish:
         message = f"no signal is called {news.name!r}"
         raise ValueError(message)
     return kind.model_validate_json(news.body)  # type: ignore[no-any-return]
+
+
+def first_attributes(order: OpenCase) -> Attributes:
+    """Give what a case can be found by before it is opened; set at its start, where it costs nothing."""
+    return Attributes(
+        customer=order.customer,
+        invoice=order.invoice,
+        campaign=order.campaign or "",
+        decline=order.decline or "",
+        currency=(order.currency or "").upper(),
+        amount=order.amount or 0,
+        failed_at=order.failed_at,
+    )
+
+
+def static_summary(order: OpenCase, campaign: str) -> str:
+    """Give the line that the Temporal UI shows for a case: ids and amounts, no names."""
+    known = [
+        spell_money(order.amount, order.currency) if order.amount is not None and order.currency else "",
+        (order.decline or "").replace("_", " "),
+        order.customer,
+        order.campaign or campaign,
+    ]
+    return " · ".join(part for part in known if part)[:200]

@@ -328,3 +328,21 @@ def _not_before_hold(story: Story, action: str, at: datetime) -> datetime:
 
 
 __all__ = ["end_at", "overtaken", "plan", "step_at", "template_for", "why_no_charge"]
+
+
+def next_charge_at(campaign: Campaign, story: Story, now: datetime) -> datetime | None:
+    """When the card on file will next be charged on schedule, or None if it will not be."""
+    if why_no_charge(campaign, story):
+        return None
+    times = [step_at(story, step) for step in campaign.steps if step.retry]
+    return min((at for at in times if at > now), default=None)
+
+
+def access_changes_at(campaign: Campaign, story: Story, now: datetime) -> datetime | None:
+    """When access will next be taken away, or None if it will not be before the end."""
+    times = [
+        step_at(story, step)
+        for step in campaign.steps
+        if step.access and step.access.strictness > story.access.strictness
+    ]
+    return min((at for at in times if at > now), default=None)

@@ -1,0 +1,228 @@
+"""Opening a case, planning it anew when there is news, and handing it to a person."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+from temporalio import activity
+
+import contract
+from activities.news import Taken, fact_key, take_fact
+from activities.tools import Tools, virtual_now
+from activities.turn import as_stored, campaign_of, conclude, flagged
+from activities.wishes import grant, summary
+from campaigns.story import Outcome, Story
+from contract import Cancel, Fact, LateFact, MoveToVersion, News, Order, Report, Trouble, Wish, WishAnswer
+from errors import NotKnown
+from store import attempts, campaigns, cases, journal
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlmodel.ext.asyncio.session import AsyncSession
+
+    from campaigns.document import Campaign
+
+log = structlog.get_logger()
+
+# Cancel first, then payment, then card, then everything else.
+ORDER = ("cancel", "payment_succeeded", "invoice_changed", "card_updated", "payment_failed")
+
+
+@dataclass
+class Digest:
+    """What is gathered while news are taken in, one after the other."""
+
+    story: Story
+    campaign: Campaign
+    lines: list[str]
+    answers: dict[str, WishAnswer]
+
+
+class CaseActivities:
+    """What concerns the case itself and the database alone."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    @activity.defn(name=contract.PLAN_NEXT_STEP)
+    async def plan_next_step(self, order: Order) -> Report:
+        """Take in what has arrived, answer the wishes among it, and plan anew.
+
+        "Now" comes with the order: a local activity's own clock is the worker's.
+        """
+        assert order.now is not None
+        now = order.now
+        async with self._tools.database.begin() as session:
+            story = await as_stored(session, order.story)
+            campaign = await campaign_of(session, story)
+            digest = Digest(story, campaign, [], {})
+            for news in sorted(order.news, key=_urgency):
+                await self._take(session, digest, news, now)
+            report = await conclude(session, digest.campaign, digest.story, now, digest.lines, digest.answers)
+        log.info(
+            "case.planned",
+            case=story.case_id,
+            invoice=story.invoice,
+            next=report.plan.id,
+            why=report.plan.why,
+        )
+        return report
+
+    async def _take(self, session: AsyncSession, digest: Digest, news: News, now: datetime) -> None:
+        try:
+            read = contract.read_news(news)
+        except ValueError as error:
+            await self._cannot_read(session, digest, news, str(error), now)
+            return
+        if isinstance(read, Wish):
+            await self._take_wish(session, digest, news, read, now)
+        else:
+            await self._take_fact(session, digest, news, read, now)
+
+    async def _take_fact(
+        self, session: AsyncSession, digest: Digest, news: News, fact: Fact, now: datetime
+    ) -> None:
+        story = digest.story
+        if story.ending:
+            if fact_key(fact) not in story.seen:
+                text, flag = await settle(session, story.case_id, news.name, fact.event, news.body, now)
+                digest.story = flagged(story, flag) if flag else story
+                digest.lines.append(text)
+            return
+        taken: Taken = take_fact(story, fact, digest.campaign, self._tools.declines, now)
+        digest.story = taken.story
+        digest.lines += taken.lines
+        if taken.lines or taken.story.ending:
+            said = {"by": fact.by, "why": fact.why} if isinstance(fact, Cancel) else {}
+            text = "; ".join(taken.lines) or news.name
+            await journal.enter(
+                session, story.case_id, f"fact.{news.name}.{fact.event}", journal.FACT, text, now, **said
+            )
+        for text in taken.alerts:
+            await journal.alert(
+                session, f"{story.case_id}.{fact.event}", "charge unsettled", text, now, story.case_id
+            )
+        for failure in taken.recorded:
+            name = f"{failure.by}.{failure.event}"
+            values = {"state": "declined", "decline": failure.decline, "method": failure.method}
+            await attempts.record(session, story, name, failure.by, now, **values)
+
+    async def _take_wish(
+        self, session: AsyncSession, digest: Digest, news: News, wish: Wish, now: datetime
+    ) -> None:
+        story, target, version = digest.story, digest.campaign, 0
+        try:
+            if isinstance(wish, MoveToVersion):
+                target, version = await campaigns.version(
+                    session, wish.campaign or story.campaign, wish.version
+                )
+            digest.story, answer = grant(story, wish, news.id, target, now)
+        except NotKnown as error:
+            answer = WishAnswer(granted=False, answer=str(error))
+        if answer.granted:
+            digest.campaign = target if version else digest.campaign
+            follows = summary(digest.story, digest.campaign, now)
+            answer = answer.model_copy(
+                update={"answer": f"{answer.answer}; {follows}" if follows else answer.answer}
+            )
+        verb = "granted" if answer.granted else "refused"
+        text = f"{news.name} asked for by {wish.by} ({wish.why}), {verb}: {answer.answer}"
+        await journal.enter(
+            session, story.case_id, f"wish.{news.id}", journal.WISH, text, now, by=wish.by, why=wish.why
+        )
+        digest.lines.append(text)
+        digest.answers[news.id] = answer
+
+    async def _cannot_read(
+        self, session: AsyncSession, digest: Digest, news: News, error: str, now: datetime
+    ) -> None:
+        """Record what could not be read: a malformed signal is somebody's fact all the same."""
+        text = f"a message called '{news.name}' could not be read: {error.splitlines()[0]}"
+        story = digest.story
+        entered = await journal.enter(
+            session, story.case_id, f"unread.{news.id}", journal.FACT, f"{text}\n{news.body}", now
+        )
+        if entered:
+            await journal.alert(
+                session, f"{story.case_id}.unread.{news.id}", "unread message", text, now, story.case_id
+            )
+        digest.story = flagged(story, "unread message")
+        digest.lines.append(text)
+        digest.answers[news.id] = WishAnswer(granted=False, answer=text)
+
+    @activity.defn(name=contract.ASK_FOR_REVIEW)
+    async def ask_for_review(self, trouble: Trouble) -> Report | None:
+        """Leave the case open for a person, and tell one; without a story there is only the telling."""
+        now = virtual_now()
+        text = f"{trouble.workflow_id}: {trouble.where} failed: {trouble.what}"
+        log.error("case.needs_review", workflow=trouble.workflow_id, where=trouble.where, error=trouble.what)
+        async with self._tools.database.begin() as session:
+            key = f"review.{trouble.workflow_id}.{trouble.where}.{now:%Y-%m-%dT%H}"
+            story = trouble.story
+            await journal.alert(session, key, "needs review", text, now, story.case_id if story else None)
+            if story is None:
+                return None
+            campaign = await campaign_of(session, story)
+            story = story.model_copy(update={"review": f"{trouble.where} failed: {trouble.what[:300]}"})
+            return await conclude(
+                session, campaign, story, now, [f"a person is needed: {trouble.what[:300]}"]
+            )
+
+    @activity.defn(name=contract.SETTLE_FACT)
+    async def settle_late_fact(self, late: LateFact) -> str:
+        """Write down a fact that came after the end of its case, and tell a person where money is concerned."""
+        async with self._tools.database.begin() as session:
+            text, flag = await settle(session, late.case_id, late.name, late.event, late.body, virtual_now())
+            row = await cases.get(session, late.case_id)
+            if row is not None and row.story and flag:
+                story = flagged(Story.model_validate(row.story), flag)
+                row.story = story.model_dump(mode="json", exclude_unset=True)
+                session.add(row)
+            return text
+
+
+async def settle(
+    session: AsyncSession, case_id: str, name: str, event: str, body: str, now: datetime
+) -> tuple[str, str | None]:
+    """Record a fact that changes nothing any more; gives the line that says so, and a flag where one is due.
+
+    A payment after a final action, a dispute, and a cancel that came while a charge was under way are
+    told to a person: each may call for money back or a subscription restored.
+    """
+    row = await cases.get(session, case_id)
+    if row is None:
+        return f"{name} came for {case_id}, which is not known", None
+    ended = f"the case had ended ({row.sentence or row.outcome})"
+    fresh = await journal.enter(session, case_id, f"late.{event}", journal.FACT, f"{name}, but {ended}", now)
+    recovered = row.outcome == Outcome.RECOVERED
+    flags = {
+        "cancel": "cancelled meanwhile" if recovered else None,
+        "payment_succeeded": None
+        if recovered or row.outcome == Outcome.RECOVERED_ELSEWHERE
+        else "paid after the end",
+        "invoice_changed": _money_back(body),
+    }
+    flag = flags.get(name)
+    if flag and fresh:
+        await journal.alert(
+            session, f"{case_id}.late.{event}", flag, f"{case_id}: {flag}; {ended}", now, case_id
+        )
+        log.warning("case.late_fact", case=case_id, invoice=row.invoice, fact=name, why=flag)
+    return f"{name} came after the end and changed nothing: {ended}", flag
+
+
+def _money_back(body: str) -> str | None:
+    """Name the dispute or refund that a change reports, if it is one."""
+    try:
+        what = str(json.loads(body).get("what", ""))
+    except (ValueError, AttributeError):
+        return None
+    return what if "dispute" in what or "refund" in what else None
+
+
+def _urgency(news: News) -> int:
+    return ORDER.index(news.name) if news.name in ORDER else len(ORDER)

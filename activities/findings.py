@@ -1,0 +1,134 @@
+"""What an answer of the processor means for the story of a case: pure, and the same at every repetition."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from campaigns.declines import Ask, Verdict
+from campaigns.story import LEVERS, Ending, Lever, Outcome, Story, Trigger
+from processors.protocol import ChargeAnswer, ChargeResult, Invoice, InvoiceState, PaidBy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from store.tables import AttemptRow
+
+
+def learn_from_invoice(
+    story: Story, invoice: Invoice, attempts: Sequence[AttemptRow], now: datetime
+) -> Story:
+    """Take in what a fresh read shows; an invoice that is no longer owed gives the story its ending."""
+    changes: dict[str, object] = {
+        "currency": invoice.currency,
+        "customer": invoice.customer.id,
+        "subscription": invoice.subscription,
+        "plan": invoice.plan or story.plan,
+        "country": (invoice.card and invoice.card.country) or invoice.customer.country or story.country,
+        "network": (invoice.card and invoice.card.network) or story.network,
+    }
+    if invoice.amount:
+        changes["amount"] = invoice.amount
+    if invoice.card and not story.has_card:
+        changes |= {"has_card": True, "method": invoice.card.id}
+    ending = _ending(story, invoice, attempts, now)
+    if ending and not story.ending:
+        changes |= {"ending": ending, **nothing_pending()}
+    return story.model_copy(update=changes)
+
+
+def nothing_pending() -> dict[str, object]:
+    """Everything that an ending makes void."""
+    return {
+        "pending": None,
+        "look": None,
+        "card_notice": None,
+        "promise_at": None,
+        "hold": None,
+        "unsettled": None,
+        "paused": None,
+        "review": None,
+    }
+
+
+def _ending(story: Story, invoice: Invoice, attempts: Sequence[AttemptRow], now: datetime) -> Ending | None:
+    if invoice.state is InvoiceState.PAID or (invoice.state is InvoiceState.OPEN and invoice.amount == 0):
+        return _paid(story, invoice, attempts, now)
+    if invoice.disputed:
+        return Ending(outcome=Outcome.DISPUTED, at=now, why="the payment is disputed")
+    if invoice.state is InvoiceState.VOID:
+        return Ending(outcome=Outcome.VOIDED, at=now, why="the invoice was voided at the processor")
+    if invoice.state is InvoiceState.UNCOLLECTIBLE:
+        return Ending(outcome=Outcome.UNCOLLECTIBLE, at=now, why="the invoice was written off")
+    if invoice.subscription_ended:
+        why = "the subscription has ended at the processor"
+        return Ending(outcome=Outcome.CANCELLED, by="billing service", at=now, why=why)
+    return None
+
+
+def _paid(story: Story, invoice: Invoice, attempts: Sequence[AttemptRow], now: datetime) -> Ending:
+    """Say who recovered the payment: our own attempt, even if its answer was lost, before anybody else."""
+    ours = next(
+        (
+            attempt
+            for attempt in attempts
+            if attempt.trigger != Trigger.PROCESSOR
+            and (
+                attempt.state == "paid"
+                or (invoice.payment and attempt.payment == invoice.payment and attempt.state == "sending")
+                or (attempt.state == "sending" and invoice.paid_by in {PaidBy.REQUEST, None})
+            )
+        ),
+        None,
+    )
+    if ours is not None:
+        return Ending(outcome=Outcome.RECOVERED, lever=LEVERS[Trigger(ours.trigger)], at=now)
+    if invoice.paid_by is PaidBy.PROCESSOR:
+        return Ending(outcome=Outcome.RECOVERED, lever=Lever.PROCESSOR, at=now)
+    if invoice.paid_by is PaidBy.CUSTOMER or (invoice.paid_by is None and story.ask is Ask.CONFIRM):
+        return Ending(outcome=Outcome.RECOVERED, lever=Lever.CUSTOMER, at=now)
+    return Ending(outcome=Outcome.RECOVERED_ELSEWHERE, at=now, why="the invoice was paid by other means")
+
+
+def learn_from_charge(
+    story: Story, attempt: str, trigger: Trigger, answer: ChargeAnswer, verdict: Verdict | None, now: datetime
+) -> Story:
+    """Take in what came of one charge of ours; a decline is an answer like any other."""
+    changes: dict[str, object] = {
+        "done": {**story.done, attempt: now},
+        "charges": story.charges + 1,
+        "scheduled_charges": story.scheduled_charges + (trigger is Trigger.SCHEDULE),
+        "last_charge_at": now,
+        "hold": None,
+        "unsettled": None,
+    }
+    if story.pending and story.pending.id == attempt:
+        changes["pending"] = None
+    if trigger is Trigger.CUSTOMER:
+        changes["promise_at"] = None
+    if answer.result is ChargeResult.PAID:
+        changes |= nothing_pending()
+        changes["ending"] = Ending(outcome=Outcome.RECOVERED, lever=LEVERS[trigger], at=now)
+        return story.model_copy(update=changes)
+    if answer.result is ChargeResult.NEEDS_CUSTOMER:
+        changes |= {"ask": Ask.CONFIRM, "decline": answer.decline or "authentication_required"}
+        changes["decline_class"] = "needs-customer-action"
+    elif verdict is not None:
+        changes |= learn_from_decline(story, verdict)
+    if trigger is Trigger.CARD_UPDATED:
+        changes["card_notice"] = f"{attempt}.message"
+    return story.model_copy(update=changes)
+
+
+def learn_from_decline(story: Story, verdict: Verdict) -> dict[str, object]:
+    """Give the changes that a decline makes: its reason, what to ask for, and whether the card is done with."""
+    changes: dict[str, object] = {
+        "decline": verdict.code,
+        "decline_class": str(verdict.kind),
+        "disclose": verdict.disclose,
+        "ask": verdict.ask,
+    }
+    card = story.method or "default"
+    if not verdict.charge_again and verdict.ask is not Ask.CONFIRM and card not in story.blocked:
+        changes["blocked"] = (*story.blocked, card)
+    return changes

@@ -1,0 +1,306 @@
+"""Mails to customers, each claimed in the outbox before it is handed over and settled after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from email.utils import parseaddr
+from typing import TYPE_CHECKING, Literal
+
+import structlog
+from temporalio import activity
+
+import contract
+import keys
+from activities.findings import learn_from_invoice
+from activities.payments import Stand, stand
+from activities.tools import (
+    STOPPED_HOLD,
+    UNAVAILABLE_HOLD,
+    Tools,
+    give_up,
+    is_last_try,
+    try_again,
+    virtual_now,
+)
+from activities.turn import as_stored, campaign_of, conclude, flagged
+from campaigns.declines import Ask
+from campaigns.planner import FAREWELL, NOTICE, access_changes_at, end_at, next_charge_at, plan
+from campaigns.story import Action, Hold, Story
+from contract import Order, Report
+from errors import (
+    AnswerLost,
+    BadInput,
+    MailAnswerLost,
+    MailRefused,
+    NotKnown,
+    ProcessorKeyRejected,
+    ProcessorRefused,
+    ProcessorUnavailable,
+    SenderKeyRejected,
+    SenderUnavailable,
+)
+from messaging.protocol import Mail
+from messaging.rendering import Facts
+from store import attempts, customers, journal, messages, switches
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from campaigns.story import Plan
+    from processors.protocol import Invoice
+    from store.tables import CustomerRow
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one mail: its state in the outbox, and in words."""
+
+    state: str
+    detail: str
+    reference: str | None = None
+    address_at_fault: bool = False
+
+
+class MessageActivities:
+    """Everything that speaks to a mail sender, and the access level that a message announces."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    @activity.defn(name=contract.SEND_MESSAGE)
+    async def send_message(self, order: Order) -> Report:
+        """Send one message, once, and only while what it says is true."""
+        assert order.plan is not None
+        sender = self._tools.sender
+        at = await stand(self._tools, order, switches.MESSAGES, switches.of_sender(sender.name))
+        step = at.next
+        if step.action is not Action.MESSAGE or step.id != order.plan.id or (step.at and step.at > at.now):
+            return await self._conclude(at, at.story)
+        if step.not_after and at.now >= step.not_after and step.id != NOTICE:
+            return await self._settled(
+                at, at.story, step, Result(messages.DROPPED, "it would no longer be true")
+            )
+        if at.stop:
+            return await self._held(at, step.id, STOPPED_HOLD, at.stop)
+        try:
+            story, invoice = await self._read(at)
+        except (ProcessorUnavailable, AnswerLost, ProcessorKeyRejected) as error:
+            if not is_last_try():
+                raise try_again(error) from error
+            return await self._held(at, step.id, UNAVAILABLE_HOLD, f"the invoice could not be read: {error}")
+        except (NotKnown, ProcessorRefused) as error:
+            raise give_up(error) from error
+        if story.ending and not at.story.ending:
+            return await self._conclude(at, story)
+        try:
+            result = await self._send(at, story, step, invoice)
+        except SenderKeyRejected as error:
+            return await self._sender_held(at, step.id, str(error))
+        except SenderUnavailable as error:
+            if not is_last_try():
+                raise try_again(error) from error
+            return await self._held(
+                at, step.id, UNAVAILABLE_HOLD, f"the mail sender was not to be reached: {error}"
+            )
+        except BadInput as error:
+            raise give_up(error) from error
+        return await self._settled(at, story, step, result)
+
+    @activity.defn(name=contract.SET_ACCESS)
+    async def set_access(self, order: Order) -> Report:
+        """Set the access level that the product is told when it asks."""
+        now = virtual_now()
+        async with self._tools.database.begin() as session:
+            story = await as_stored(session, order.story)
+            campaign = await campaign_of(session, story)
+            step = plan(campaign, story, now)
+            lines = []
+            if step.action is Action.ACCESS and step.access and (step.at is None or step.at <= now):
+                lines = [f"access set: {step.access}"]
+                await journal.enter(
+                    session, story.case_id, step.id, journal.ACCESS, step.access, now, why=step.why
+                )
+                done = {**story.done, step.id: now}
+                story = story.model_copy(update={"access": step.access, "done": done})
+            return await conclude(session, campaign, story, now, lines)
+
+    # --- parts ---------------------------------------------------------------------------------
+
+    async def _read(self, at: Stand) -> tuple[Story, Invoice]:
+        story = at.story
+        invoice = await self._tools.processor(story.processor).read_invoice(story.account, story.invoice)
+        async with self._tools.database.begin() as session:
+            rows = await attempts.all_of(session, story.case_id)
+            await customers.keep(
+                session,
+                story.processor,
+                story.account,
+                invoice.customer.id,
+                at.now,
+                email=invoice.customer.email,
+                name=invoice.customer.name,
+                locale=invoice.customer.locale,
+                timezone=invoice.customer.timezone,
+            )
+        return learn_from_invoice(story, invoice, rows, at.now), invoice
+
+    async def _send(self, at: Stand, story: Story, step: Plan, invoice: Invoice) -> Result:
+        """Claim, render, hand over; what an earlier try left behind decides whether it may be repeated."""
+        sender = self._tools.sender
+        async with self._tools.database.begin() as session:
+            customer = await customers.get(session, story.processor, story.account, story.customer)
+            why_not = _undeliverable(customer)
+            if why_not is not None or customer is None or customer.email is None:
+                return Result(messages.FAILED, why_not or "the customer has no address")
+            template = step.template or ""
+            fresh = await messages.claim(
+                session, story.case_id, step.id, template, at.now, sender=sender.name
+            )
+            row = await messages.get(session, story.case_id, step.id)
+            assert row is not None
+            if row.state in {messages.SENT, messages.FAILED, messages.UNKNOWN, messages.DROPPED}:
+                return Result(row.state, row.detail or row.state, row.reference)
+            if not fresh and row.state == messages.SENDING and not sender.repeatable:
+                return Result(
+                    messages.UNKNOWN, "a worker stopped while it was being sent; it is not sent again"
+                )
+            row.state, row.address, row.locale = messages.SENDING, customer.email, customer.locale
+            session.add(row)
+        mail = self._mail(at, story, step, invoice, customer)
+        try:
+            receipt = await sender.send(mail)
+        except MailRefused as error:
+            return Result(messages.FAILED, str(error), address_at_fault=error.address_at_fault)
+        except MailAnswerLost as error:
+            return Result(
+                messages.UNKNOWN, f"the sender's answer was lost, and it is not sent again: {error}"
+            )
+        except (SenderUnavailable, SenderKeyRejected):
+            async with self._tools.database.begin() as session:
+                row.state = messages.WAITING
+                session.add(row)
+            raise
+        return Result(messages.SENT, mail.subject, receipt.reference)
+
+    def _mail(self, at: Stand, story: Story, step: Plan, invoice: Invoice, customer: CustomerRow) -> Mail:
+        facts = self._facts(at, story, step, invoice, customer)
+        rendered = self._tools.renderer.render(step.template or "", facts)
+        from_name, from_address = parseaddr(self._tools.mail_from)
+        return Mail(
+            id=keys.message_id(story.case_id, step.id),
+            to_address=customer.email or "",
+            to_name=customer.name,
+            from_address=from_address,
+            from_name=from_name or None,
+            subject=rendered.subject,
+            html=rendered.html,
+            text=rendered.text,
+            locale=facts.locale,
+        )
+
+    def _facts(self, at: Stand, story: Story, step: Plan, invoice: Invoice, customer: CustomerRow) -> Facts:
+        """Gather what the message may say; what comes next is asked of the planner as it is after this."""
+        campaign, now = at.campaign, at.now
+        done = {**story.done, step.id: now}
+        after = story.model_copy(update={"done": done})
+        ended = story.ending is not None
+        asks: dict[Ask, Literal["nothing", "new card", "confirm"]] = {
+            Ask.NOTHING: "nothing",
+            Ask.NEW_CARD: "new card",
+            Ask.CONFIRM: "confirm",
+        }
+        card = invoice.card if invoice.card and story.method in {None, invoice.card.id} else None
+        reminders = [action for action in story.done if action.endswith(".message")]
+        return Facts(
+            customer_name=customer.name,
+            amount=story.amount,
+            currency=story.currency,
+            locale=customer.locale or "en",
+            timezone=customer.timezone,
+            company=parseaddr(self._tools.mail_from)[0] or "Billing",
+            invoice_number=invoice.number,
+            failed_at=story.failed_at,
+            decline_words=(story.decline or "").replace("_", " ")
+            if story.disclose and story.decline
+            else None,
+            ask=asks[story.ask],
+            has_card=story.has_card,
+            card=f"{card.network.title()} ending in {card.last4}"
+            if card and card.network and card.last4
+            else None,
+            next_charge_at=None if ended else next_charge_at(campaign, after, now),
+            ends_at=None if ended else end_at(campaign, after),
+            final_action=str(campaign.end.action),
+            access=str(story.access),
+            access_changes_at=None if ended else access_changes_at(campaign, after, now),
+            link=self._tools.link(story.case_id, now),
+            confirm_link=invoice.confirm_url,
+            reminder=bool(reminders) and step.id != FAREWELL,
+        )
+
+    async def _settled(self, at: Stand, story: Story, step: Plan, result: Result) -> Report:
+        words = {messages.SENT: "sent", messages.UNKNOWN: "may have been sent", messages.DROPPED: "dropped"}
+        line = f"mail '{step.template}' {words.get(result.state, 'not sent')}: {result.detail}"
+        update: dict[str, object] = {"done": {**story.done, step.id: at.now}, "hold": None}
+        if story.card_notice == step.id:
+            update["card_notice"] = None
+        story = story.model_copy(update=update)
+        if result.state in {messages.FAILED, messages.UNKNOWN}:
+            story = flagged(story, f"mail {result.state}")
+        async with self._tools.database.begin() as session:
+            values = {"state": result.state, "sender": self._tools.sender.name}
+            await messages.claim(session, story.case_id, step.id, step.template or "", at.now, **values)
+            row = await messages.get(session, story.case_id, step.id)
+            assert row is not None
+            row.state, row.detail, row.reference = result.state, result.detail, result.reference
+            row.settled_at = at.now
+            if result.state == messages.SENT:
+                row.subject = result.detail
+            session.add(row)
+            if result.address_at_fault:
+                await customers.keep(
+                    session,
+                    story.processor,
+                    story.account,
+                    story.customer,
+                    at.now,
+                    refused_address=row.address,
+                    refused_why=result.detail,
+                )
+            report = await conclude(session, at.campaign, story, at.now, [line])
+        log.info(
+            "message.settled", case=story.case_id, invoice=story.invoice, message=step.id, state=result.state
+        )
+        return report
+
+    async def _sender_held(self, at: Stand, action: str, why: str) -> Report:
+        """Stop all mail and tell a person once: the sender's credentials were rejected."""
+        name = switches.of_sender(self._tools.sender.name)
+        async with self._tools.database.begin() as session:
+            stopped = await switches.turn(
+                session, name, stop=True, by="dunwell", why=why, now=at.now, probe_at=at.now + STOPPED_HOLD
+            )
+            if stopped:
+                key = f"{name}.{at.now:%Y-%m-%dT%H:%M}"
+                await journal.alert(session, key, "key rejected", f"{name} is held: {why}", at.now)
+        return await self._held(at, action, STOPPED_HOLD, f"the mail sender rejected our key: {why}")
+
+    async def _held(self, at: Stand, action: str, length: timedelta, why: str) -> Report:
+        hold = Hold(action=action, until=at.now + length, why=why)
+        log.warning("case.held", case=at.story.case_id, invoice=at.story.invoice, action=action, why=why)
+        return await self._conclude(at, at.story.model_copy(update={"hold": hold}), f"{action} waits: {why}")
+
+    async def _conclude(self, at: Stand, story: Story, *lines: str) -> Report:
+        async with self._tools.database.begin() as session:
+            return await conclude(session, at.campaign, story, at.now, lines)
+
+
+def _undeliverable(customer: CustomerRow | None) -> str | None:
+    """Say why nothing is even tried: no address, or one that was refused and has not changed."""
+    if customer is None or not customer.email:
+        return "the customer has no mail address"
+    if customer.refused_address == customer.email:
+        return f"not tried: this address was refused ({customer.refused_why})"
+    return None

@@ -1,0 +1,111 @@
+"""What the facts that arrived mean for the story of a case: pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from activities.findings import learn_from_decline, nothing_pending
+from activities.turn import flagged
+from campaigns.declines import Ask
+from campaigns.planner import end_at
+from campaigns.story import Ending, Outcome, Pending, Story
+from contract import (
+    Cancel,
+    CardUpdated,
+    Fact,
+    InvoiceChanged,
+    PaymentFailed,
+    PaymentSucceeded,
+    PromiseToPay,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from campaigns.declines import DeclineTable
+    from campaigns.document import Campaign
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A story with a fact taken in: what to tell ops, and what a person has to know."""
+
+    story: Story
+    lines: tuple[str, ...] = ()
+    alerts: tuple[str, ...] = ()
+    recorded: tuple[PaymentFailed, ...] = field(default=())
+
+
+def take_fact(story: Story, fact: Fact, campaign: Campaign, declines: DeclineTable, now: datetime) -> Taken:
+    """Take one fact in; a fact that is known already changes nothing."""
+    key = fact_key(fact)
+    if key in story.seen:
+        return Taken(story)
+    story = story.model_copy(update={"seen": (*story.seen, key)})
+    match fact:
+        case Cancel():
+            return _cancelled(story, fact, now)
+        case PaymentSucceeded():
+            return Taken(
+                story.model_copy(update={"look": "a payment was reported"}), ("a payment was reported",)
+            )
+        case InvoiceChanged():
+            return Taken(story.model_copy(update={"look": fact.what}), (fact.what,))
+        case CardUpdated():
+            return _card_updated(story, fact)
+        case PaymentFailed():
+            return _failed_again(story, fact, declines)
+        case PromiseToPay():
+            return _promised(story, fact, campaign, now)
+    return Taken(story)
+
+
+def fact_key(fact: Fact) -> str:
+    """Give that by which a repetition is known: a card by the card, anything else by its event."""
+    if isinstance(fact, CardUpdated) and (fact.method or fact.renewed):
+        return f"card:{fact.method or ''}:{fact.renewed or ''}"
+    return fact.event
+
+
+def _cancelled(story: Story, fact: Cancel, now: datetime) -> Taken:
+    alerts: tuple[str, ...] = ()
+    if story.unsettled:
+        story = flagged(story, "cancelled with a charge unsettled")
+        alerts = (f"cancelled while nobody knows whether the charge {story.unsettled.id} went through",)  # type: ignore[union-attr]
+    ending = Ending(outcome=Outcome.CANCELLED, by=fact.by, why=fact.why, at=now)
+    return Taken(story.model_copy(update={**nothing_pending(), "ending": ending}), (), alerts)
+
+
+def _card_updated(story: Story, fact: CardUpdated) -> Taken:
+    if fact.method and fact.method == story.method and not fact.renewed:
+        return Taken(story, ("the card on file was named again; it is the one already known",))
+    attempt = f"card.{fact.method or fact.event}" + (f".{fact.renewed}" if fact.renewed else "")
+    card = fact.method or "default"
+    changes: dict[str, object] = {
+        "method": fact.method,
+        "has_card": True,
+        "ask": Ask.NOTHING,
+        "blocked": tuple(blocked for blocked in story.blocked if blocked != card),
+        "pending": Pending(id=attempt, trigger=fact.by, method=fact.method),
+        "card_notice": None,
+    }
+    words = "the network renewed the card" if fact.renewed else "the customer gave a new card"
+    return Taken(story.model_copy(update=changes), (words,))
+
+
+def _failed_again(story: Story, fact: PaymentFailed, declines: DeclineTable) -> Taken:
+    verdict = declines.judge(fact.decline, fact.advice)
+    changes = {"charges": story.charges + 1}
+    if fact.method is None or fact.method == story.method:
+        changes |= learn_from_decline(story, verdict)  # type: ignore[arg-type]
+    line = f"a charge made by the {fact.by} was declined: {verdict.words}"
+    return Taken(story.model_copy(update=changes), (line,), recorded=(fact,))
+
+
+def _promised(story: Story, fact: PromiseToPay, campaign: Campaign, now: datetime) -> Taken:
+    if not now < fact.on < end_at(campaign, story):
+        line = f"a promise to pay on {fact.on:%d %B %Y} was not taken: it is not before the campaign's end"
+        return Taken(story, (line,))
+    line = f"the customer promised to pay on {fact.on:%d %B %Y}: messages rest until then"
+    return Taken(story.model_copy(update={"promise_at": fact.on}), (line,))

@@ -1,0 +1,199 @@
+"""Opening a case: the invoice is read afresh, a campaign chosen, and the reasons for not working it checked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from temporalio import activity
+
+import contract
+import keys
+from activities.findings import learn_from_decline, learn_from_invoice
+from activities.payments import hold_processor
+from activities.tools import Tools, give_up, is_last_try, try_again, virtual_now
+from activities.turn import conclude, money
+from campaigns.money import spell_money
+from campaigns.story import Action, Ending, Outcome, Plan, Story
+from contract import Line, OpenCase, Report
+from errors import (
+    AnswerLost,
+    BadInput,
+    NotKnown,
+    ProcessorKeyRejected,
+    ProcessorRefused,
+    ProcessorUnavailable,
+)
+from store import attempts, campaigns, cases, customers, journal
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlmodel.ext.asyncio.session import AsyncSession
+
+    from campaigns.document import Campaign
+    from processors.protocol import Invoice
+    from store.tables import CaseRow
+
+log = structlog.get_logger()
+
+
+class OpeningActivities:
+    """What happens once, at the start of a case."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    @activity.defn(name=contract.OPEN_CASE)
+    async def open_case(self, order: OpenCase) -> Report:
+        """Write the case's row, or find that the database already has one that forbids it."""
+        now, workflow = virtual_now(), activity.info().workflow_id
+        expected = keys.workflow_id(order.processor, order.account, order.invoice, order.episode)
+        if workflow != expected:
+            raise give_up(
+                BadInput(f"the workflow's id is {workflow}, but this invoice's is {expected}: start it so")
+            )
+        case_id = keys.case_id(workflow)
+        async with self._tools.database.begin() as session:
+            known = {
+                "customer": order.customer,
+                "amount": order.amount or 0,
+                "currency": order.currency or "",
+            }
+            reserved = await cases.reserve(
+                session, order.processor, order.account, order.invoice, now, livemode=order.livemode, **known
+            )
+            if reserved.case.id != case_id:
+                raise give_up(
+                    BadInput(f"episode {order.episode} of {order.invoice} is not the one the database allows")
+                )
+            if reserved.case.opened_at is not None:
+                return await self._as_it_was(session, reserved.case, now)
+        try:
+            invoice = await self._tools.processor(order.processor).read_invoice(order.account, order.invoice)
+        except ProcessorKeyRejected as error:
+            await hold_processor(self._tools, order.processor, order.account, str(error), now)
+            raise try_again(error) from error
+        except (ProcessorUnavailable, AnswerLost) as error:
+            raise try_again(error) from error
+        except (NotKnown, ProcessorRefused, BadInput) as error:
+            raise give_up(error) from error
+        await self._take_over(order, invoice, workflow)
+        async with self._tools.database.begin() as session:
+            return await self._open(session, order, invoice, now, workflow)
+
+    async def _as_it_was(self, session: AsyncSession, row: CaseRow, now: datetime) -> Report:
+        """Go on with the stored story: a second start changes nothing, and a closed case stays closed."""
+        story = Story.model_validate(row.story)
+        if row.closed_at is None:
+            campaign, _ = await campaigns.version(session, story.campaign, story.version)
+            return await conclude(session, campaign, story, now, ["the case goes on from the database"])
+        plan = Plan(action=Action.CLOSE, id="close", at=now, why="the case is closed")
+        text = (
+            f"this invoice's case closed on {row.closed_at:%d %B %Y}: {row.sentence}; nothing is done again"
+        )
+        return Report(
+            story=story,
+            plan=plan,
+            attributes=contract.Attributes(status=row.status),
+            lines=(Line(at=now, text=text),),
+        )
+
+    async def _take_over(self, order: OpenCase, invoice: Invoice, workflow: str) -> None:
+        """Stop the processor's own retries, so that nobody is charged by two retriers at once."""
+        if invoice.processor_retries_at is None or invoice.livemode != self._tools.livemode:
+            return
+        processor = self._tools.processor(order.processor)
+        try:
+            await processor.take_over_retries(
+                order.account, order.invoice, f"{keys.KEY_PREFIX}{workflow}/take-over"
+            )
+        except (ProcessorUnavailable, AnswerLost) as error:
+            if not is_last_try():
+                raise try_again(error) from error
+            log.warning("processor.retries_not_stopped", invoice=order.invoice, error=str(error))
+
+    async def _open(
+        self, session: AsyncSession, order: OpenCase, invoice: Invoice, now: datetime, workflow: str
+    ) -> Report:
+        details: dict[str, Any] = {
+            "email": invoice.customer.email,
+            "name": invoice.customer.name,
+            "locale": invoice.customer.locale,
+            "country": invoice.customer.country,
+            "timezone": invoice.customer.timezone,
+            "attributes": dict(invoice.customer.attributes),
+        }
+        customer = await customers.keep(
+            session, order.processor, order.account, invoice.customer.id, now, **details
+        )
+        name = order.campaign or self._tools.default_campaign
+        campaign, version = await campaigns.version(session, name)
+        story = self._first_story(order, invoice, workflow, now)
+        story = story.model_copy(update={"campaign": campaign.name, "version": version})
+        unworked = self._why_not_worked(campaign, invoice, customer.excluded_why)
+        if unworked:
+            story = story.model_copy(update={"ending": unworked.model_copy(update={"at": now})})
+        else:
+            story = learn_from_invoice(story, invoice, await attempts.all_of(session, story.case_id), now)
+        lines = [
+            f"{money(story)} failed on {story.failed_at:%d %B %Y %H:%M} UTC"
+            + (f": {story.decline.replace('_', ' ')}" if story.decline else "")
+            + f"; campaign {campaign.name} version {version}"
+        ]
+        if invoice.processor_retries_at and not unworked:
+            lines.append("the processor's own retries of this invoice are switched off")
+        await journal.enter(session, story.case_id, "opened", journal.CASE, lines[0], now)
+        report = await conclude(session, campaign, story, now, lines)
+        log.info(
+            "case.opened", case=story.case_id, workflow=workflow, invoice=story.invoice, next=report.plan.why
+        )
+        return report
+
+    def _first_story(self, order: OpenCase, invoice: Invoice, workflow: str, now: datetime) -> Story:
+        decline = order.decline or invoice.decline
+        advice = order.advice or (invoice.advice if decline == invoice.decline else None)
+        story = Story(
+            case_id=keys.case_id(workflow),
+            workflow_id=workflow,
+            processor=order.processor,
+            account=order.account,
+            invoice=order.invoice,
+            episode=order.episode,
+            livemode=invoice.livemode,
+            customer=invoice.customer.id,
+            subscription=invoice.subscription,
+            amount=invoice.amount or order.amount or 0,
+            currency=invoice.currency,
+            failed_at=order.failed_at or invoice.failed_at or now,
+            method=order.method or (invoice.card.id if invoice.card else None),
+            has_card=invoice.card is not None or order.method is not None,
+            seen=(order.event,) if order.event else (),
+        )
+        if decline is None:
+            return story
+        return story.model_copy(update=learn_from_decline(story, self._tools.declines.judge(decline, advice)))
+
+    def _why_not_worked(self, campaign: Campaign, invoice: Invoice, excluded: str | None) -> Ending | None:
+        """Give the ending of a case that is not worked at all, with the reason on record."""
+        if invoice.livemode != self._tools.livemode:
+            mode, here = ("live", "a test one") if invoice.livemode else ("in test mode", "live")
+            return Ending(
+                outcome=Outcome.EXCLUDED, why=f"the invoice is {mode}, and this installation is {here}"
+            )
+        if excluded is not None:
+            return Ending(outcome=Outcome.EXCLUDED, why=f"the customer is excluded: {excluded}")
+        if invoice.first_payment and not campaign.takes.first_payments:
+            return Ending(
+                outcome=Outcome.EXCLUDED, why="a first payment at sign-up; the campaign does not take those"
+            )
+        if invoice.sent_for_payment and not campaign.takes.sent_invoices:
+            return Ending(
+                outcome=Outcome.EXCLUDED, why="an invoice sent for payment; the campaign does not take those"
+            )
+        smallest = campaign.smallest(invoice.currency)
+        if 0 < invoice.amount < smallest:
+            owed = spell_money(invoice.amount, invoice.currency)
+            why = f"{owed} is less than the campaign's minimum of {spell_money(smallest, invoice.currency)}"
+            return Ending(outcome=Outcome.BELOW_MINIMUM, why=why)
+        return None

@@ -1,0 +1,346 @@
+"""Charges, and every other word with a payment processor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+from temporalio import activity
+
+import contract
+import keys
+from activities.findings import learn_from_charge, learn_from_invoice
+from activities.tools import (
+    SETTLING_PATIENCE,
+    STOPPED_HOLD,
+    UNAVAILABLE_HOLD,
+    Tools,
+    give_up,
+    is_last_try,
+    try_again,
+    virtual_now,
+)
+from activities.turn import as_stored, campaign_of, conclude, flagged, money
+from campaigns.document import FinalAction
+from campaigns.planner import plan
+from campaigns.story import Action, Ending, Hold, Outcome, Story, Trigger, Unsettled
+from contract import Order, Report
+from errors import AnswerLost, NotKnown, ProcessorKeyRejected, ProcessorRefused, ProcessorUnavailable
+from processors.protocol import (
+    ChangeResult,
+    ChargeAnswer,
+    ChargeRequest,
+    ChargeResult,
+    Invoice,
+    SubscriptionChange,
+)
+from store import attempts, cases, journal, switches
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from campaigns.document import Campaign
+    from campaigns.story import Plan
+    from store.tables import AttemptRow
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Stand:
+    """How things stand at the head of an activity: the story as stored, and what is really next."""
+
+    story: Story
+    campaign: Campaign
+    next: Plan
+    now: datetime
+    stop: str | None
+
+
+async def stand(tools: Tools, order: Order, *switch_names: str) -> Stand:
+    """Plan again before doing anything, and look whether somebody has stopped everybody."""
+    now = virtual_now()
+    async with tools.database.begin() as session:
+        story = await as_stored(session, order.story)
+        campaign = await campaign_of(session, story)
+        stop = await switches.stopped(session, *switch_names)
+        if stop is not None and stop.probe_at is not None:
+            may = await switches.may_probe(session, stop.name, now, now + STOPPED_HOLD)
+            stop = None if may else stop
+    if story.livemode != tools.livemode and not story.closed:
+        why = (
+            "the case is live and this installation is not"
+            if story.livemode
+            else "a test case in a live installation"
+        )
+        story = story.model_copy(update={"review": f"{why}: nothing is done"})
+    reason = f"{stop.name} stopped by {stop.by}: {stop.why}" if stop else None
+    return Stand(story, campaign, plan(campaign, story, now), now, reason)
+
+
+async def hold_processor(tools: Tools, processor: str, account: str, why: str, now: datetime) -> None:
+    """Stop one processor account for every case, and tell a person once: its key was rejected."""
+    name = switches.of_processor(processor, account)
+    async with tools.database.begin() as session:
+        stopped = await switches.turn(
+            session, name, stop=True, by="dunwell", why=why, now=now, probe_at=now + STOPPED_HOLD
+        )
+        if stopped:
+            await journal.alert(
+                session, f"{name}.{now:%Y-%m-%dT%H:%M}", "key rejected", f"{name} is held: {why}", now
+            )
+
+
+class PaymentActivities:
+    """Everything that speaks to a payment processor after the case is open."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    @activity.defn(name=contract.RETRY_PAYMENT)
+    async def retry_payment(self, order: Order) -> Report:
+        """Charge the invoice once for this attempt, whatever happened to earlier tries of it."""
+        assert order.plan is not None
+        at = await stand(self._tools, order, switches.CHARGES, self._switch(order.story))
+        step = at.next
+        if step.action is not Action.CHARGE or step.id != order.plan.id or (step.at and step.at > at.now):
+            return await self._conclude(at, at.story)
+        if at.stop:
+            return await self._held(at, step.id, STOPPED_HOLD, at.stop)
+        try:
+            invoice = await self._read(at)
+            story = await self._learn(at, invoice)
+            if story.ending:
+                return await self._conclude(at, story)
+            if invoice.pending:
+                return await self._held(
+                    at, step.id, UNAVAILABLE_HOLD, "another payment of it is being processed"
+                )
+            attempt = await self._claim(at, story, step)
+            answer = await self._charge(at, attempt)
+        except ProcessorKeyRejected as error:
+            return await self._key_rejected(at, step.id, error)
+        except ProcessorUnavailable as error:
+            if not is_last_try():
+                raise try_again(error) from error
+            why = f"the processor was not to be reached: {error}"
+            return await self._held(at, step.id, UNAVAILABLE_HOLD, why)
+        except AnswerLost as error:
+            if not is_last_try():
+                raise try_again(error) from error
+            return await self._unsettled(at, step, str(error))
+        except (NotKnown, ProcessorRefused) as error:
+            raise give_up(error) from error
+        return await self._settled(at, story, attempt, answer)
+
+    @activity.defn(name=contract.CHECK_INVOICE)
+    async def check_invoice(self, order: Order) -> Report:
+        """Read the invoice, because somebody said that it changed, and believe only what is read."""
+        at = await stand(self._tools, order, self._switch(order.story))
+        if at.next.action is not Action.LOOK:
+            return await self._conclude(at, at.story)
+        if at.stop:
+            return await self._held(at, "look", STOPPED_HOLD, at.stop)
+        try:
+            story = await self._learn(at, await self._read(at))
+        except ProcessorKeyRejected as error:
+            return await self._key_rejected(at, "look", error)
+        except (ProcessorUnavailable, AnswerLost) as error:
+            if not is_last_try():
+                raise try_again(error) from error
+            return await self._held(at, "look", STOPPED_HOLD, str(error))
+        except (NotKnown, ProcessorRefused) as error:
+            raise give_up(error) from error
+        return await self._conclude(at, story.model_copy(update={"look": None}))
+
+    @activity.defn(name=contract.END_SUBSCRIPTION)
+    async def end_subscription(self, order: Order) -> Report:
+        """Carry out the final action, unless a last read shows that there is no need."""
+        at = await stand(self._tools, order, self._switch(order.story))
+        step = at.next
+        if step.action is not Action.END or (step.at and step.at > at.now):
+            return await self._conclude(at, at.story)
+        if at.stop:
+            return await self._held(at, step.id, STOPPED_HOLD, at.stop)
+        try:
+            story = await self._learn(at, await self._read(at))
+            if story.ending:
+                return await self._conclude(at, story)
+            line = await self._end(story, at.campaign.end.action)
+        except ProcessorKeyRejected as error:
+            return await self._key_rejected(at, step.id, error)
+        except (ProcessorUnavailable, AnswerLost) as error:
+            if not is_last_try():
+                raise try_again(error) from error
+            return await self._held(at, step.id, UNAVAILABLE_HOLD, str(error))
+        except (NotKnown, ProcessorRefused) as error:
+            raise give_up(error) from error
+        ending = Ending(outcome=Outcome.EXHAUSTED, final_action=at.campaign.end.action, at=at.now)
+        done = {**story.done, step.id: at.now}
+        story = story.model_copy(update={"ending": ending, "done": done, "hold": None})
+        async with self._tools.database.begin() as session:
+            await journal.enter(session, story.case_id, step.id, journal.SUBSCRIPTION, line, at.now)
+            return await conclude(session, at.campaign, story, at.now, [line])
+
+    # --- parts ---------------------------------------------------------------------------------
+
+    def _switch(self, story: Story) -> str:
+        return switches.of_processor(story.processor, story.account)
+
+    async def _read(self, at: Stand) -> Invoice:
+        """Read before acting; a read that works releases a processor that was held for its key."""
+        story = at.story
+        invoice = await self._tools.processor(story.processor).read_invoice(story.account, story.invoice)
+        async with self._tools.database.begin() as session:
+            name = self._switch(story)
+            if await switches.stopped(session, name):
+                await switches.turn(
+                    session, name, stop=False, by="dunwell", why="the key works again", now=at.now
+                )
+        return invoice
+
+    async def _learn(self, at: Stand, invoice: Invoice) -> Story:
+        """Take in a read; a charge whose answer was lost is settled by it once the invoice is paid."""
+        async with self._tools.database.begin() as session:
+            rows = await attempts.all_of(session, at.story.case_id)
+            story = learn_from_invoice(at.story, invoice, rows, at.now)
+            doubtful = [row for row in rows if row.state == attempts.SENDING]
+            if story.ending and doubtful:
+                paid = story.ending.outcome is Outcome.RECOVERED
+                for row in doubtful:
+                    row.state, row.settled_at = "paid" if paid else attempts.NOT_MADE, at.now
+                    row.payment = invoice.payment if paid else None
+                    session.add(row)
+                story = story.model_copy(update={"charges": story.charges + paid})
+        return story
+
+    async def _claim(self, at: Stand, story: Story, step: Plan) -> AttemptRow:
+        """Claim the attempt; one that is in doubt is settled by what the read has just shown.
+
+        After a stored server error the processor would repeat that error for the same key. The read
+        shows no payment, so it is proven that nothing was charged, and the key's suffix is raised. The
+        same holds for a key that the processor may have forgotten.
+        """
+        trigger = step.trigger or Trigger.SCHEDULE
+        async with self._tools.database.begin() as session:
+            row = await attempts.claim(session, story, step.id, trigger, step.method, at.now)
+            forgotten = at.now - row.claimed_at > SETTLING_PATIENCE
+            if row.state == attempts.SENDING and (row.doubt == "stored" or forgotten):
+                row.suffix += 1
+                row.key = keys.charge_key(story.workflow_id, step.id, row.suffix)
+                row.doubt, row.claimed_at = None, at.now
+                session.add(row)
+            await cases.mark_charging(session, story.case_id)
+        return row
+
+    async def _charge(self, at: Stand, row: AttemptRow) -> ChargeAnswer:
+        """Send the charge, or give the answer that was written down before."""
+        if row.state == attempts.NOT_MADE:
+            return ChargeAnswer(ChargeResult.NOTHING_TO_PAY)
+        if row.state != attempts.SENDING:
+            return ChargeAnswer(
+                ChargeResult(row.state), payment=row.payment, decline=row.decline, advice=row.advice
+            )
+        story = at.story
+        request = ChargeRequest(story.account, story.invoice, row.key, at.now, row.method)
+        try:
+            return await self._tools.processor(story.processor).charge(request)
+        except AnswerLost as error:
+            async with self._tools.database.begin() as session:
+                row.doubt = "stored" if error.replayed_for_key else "lost"
+                session.add(row)
+            raise
+
+    async def _settled(self, at: Stand, story: Story, row: AttemptRow, answer: ChargeAnswer) -> Report:
+        if answer.result is ChargeResult.NOTHING_TO_PAY:
+            # Paid between the read and the charge: the next turn reads again and finds by whom.
+            async with self._tools.database.begin() as session:
+                row.state, row.settled_at = attempts.NOT_MADE, at.now
+                session.add(row)
+            return await self._conclude(at, story.model_copy(update={"look": "the invoice is paid already"}))
+        verdict = None
+        if answer.result is ChargeResult.DECLINED:
+            verdict = self._tools.declines.judge(answer.decline, answer.advice)
+        trigger = Trigger(row.trigger)
+        story = learn_from_charge(story, row.attempt, trigger, answer, verdict, at.now)
+        words = {
+            ChargeResult.PAID: "paid",
+            ChargeResult.NEEDS_CUSTOMER: "needs the customer to confirm with the bank",
+        }.get(answer.result, f"declined: {verdict.words if verdict else 'no reason given'}")
+        line = f"charge {story.charges} of {money(story)} ({trigger}): {words}"
+        async with self._tools.database.begin() as session:
+            row.state, row.doubt, row.settled_at = answer.result, None, at.now
+            row.decline, row.advice, row.payment = answer.decline, answer.advice, answer.payment
+            row.network_code, row.network_advice = answer.network_code, answer.network_advice
+            session.add(row)
+            if verdict and not verdict.known and verdict.code != "declined":
+                text = f"the decline code '{verdict.code}' is not in the table: it is treated as soft"
+                await journal.alert(
+                    session, f"unknown decline {verdict.code}", "unknown decline", text, at.now
+                )
+            report = await conclude(session, at.campaign, story, at.now, [line])
+        log.info(
+            "payment.charged",
+            case=story.case_id,
+            invoice=story.invoice,
+            attempt=row.attempt,
+            result=str(answer.result),
+            decline=answer.decline,
+        )
+        return report
+
+    async def _end(self, story: Story, action: FinalAction) -> str:
+        words = str(action).replace("_", " ")
+        if action is FinalAction.LEAVE or story.subscription is None:
+            return f"final action {words}: nothing was asked of the processor"
+        result = await self._tools.processor(story.processor).change_subscription(
+            story.account,
+            story.subscription,
+            story.invoice,
+            SubscriptionChange(str(action)),
+            keys.subscription_key(story.workflow_id, action),
+        )
+        return f"final action {words}" + (
+            ": it was so already" if result is ChangeResult.ALREADY_SO else ": done"
+        )
+
+    async def _key_rejected(self, at: Stand, action: str, error: ProcessorKeyRejected) -> Report:
+        await hold_processor(self._tools, at.story.processor, at.story.account, str(error), at.now)
+        why = f"the processor rejected our key: {error}"
+        return await self._held(at, action, STOPPED_HOLD, why)
+
+    async def _held(self, at: Stand, action: str, length: timedelta, why: str) -> Report:
+        """Leave the action undone and say when it is tried again."""
+        hold = Hold(action=action, until=at.now + length, why=why)
+        log.warning("case.held", case=at.story.case_id, invoice=at.story.invoice, action=action, why=why)
+        return await self._conclude(at, at.story.model_copy(update={"hold": hold}), f"{action} waits: {why}")
+
+    async def _unsettled(self, at: Stand, step: Plan, why: str) -> Report:
+        """Keep asking what became of a charge, and hand it to a person when patience ends."""
+        since = at.story.unsettled.since if at.story.unsettled else at.now
+        doubt = Unsettled(
+            id=step.id,
+            trigger=step.trigger or Trigger.SCHEDULE,
+            method=step.method,
+            since=since,
+            until=at.now + UNAVAILABLE_HOLD,
+        )
+        story = at.story.model_copy(update={"unsettled": doubt})
+        line = f"nobody knows whether charge {step.id} went through: {why}"
+        if at.now - since < SETTLING_PATIENCE:
+            return await self._conclude(at, story, line)
+        story = flagged(
+            story.model_copy(update={"review": f"{line}; look at the processor, then approve"}),
+            "charge unsettled",
+        )
+        async with self._tools.database.begin() as session:
+            key = f"{story.case_id}.unsettled.{step.id}"
+            await journal.alert(
+                session, key, "charge unsettled", f"{story.case_id}: {line}", at.now, story.case_id
+            )
+            return await conclude(session, at.campaign, story, at.now, [line])
+
+    async def _conclude(self, at: Stand, story: Story, *lines: str) -> Report:
+        async with self._tools.database.begin() as session:
+            return await conclude(session, at.campaign, story, at.now, lines)

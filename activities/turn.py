@@ -1,0 +1,168 @@
+"""The common head and tail of every activity: what is so now, and what comes next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from campaigns.document import AccessLevel
+from campaigns.money import spell_money
+from campaigns.planner import overtaken, plan
+from campaigns.story import Action, Outcome, Status, Story
+from contract import Attributes, Line, Report, WishAnswer
+from store import campaigns, cases, journal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from sqlmodel.ext.asyncio.session import AsyncSession
+
+    from campaigns.document import Campaign
+    from campaigns.story import Ending, Plan
+
+
+async def campaign_of(session: AsyncSession, story: Story) -> Campaign:
+    """Read the campaign in the version that the case is pinned to."""
+    campaign, _ = await campaigns.version(session, story.campaign, story.version)
+    return campaign
+
+
+async def as_stored(session: AsyncSession, story: Story) -> Story:
+    """Give the stored story in place of one that was overtaken by a close.
+
+    A workflow that was reset carries an older story than the database; a case that closed since must
+    not be worked again.
+    """
+    row = await cases.get(session, story.case_id)
+    if row is not None and row.closed_at is not None and not story.closed:
+        return Story.model_validate(row.story)
+    return story
+
+
+async def conclude(
+    session: AsyncSession,
+    campaign: Campaign,
+    story: Story,
+    now: datetime,
+    lines: Sequence[str] = (),
+    answers: Mapping[str, WishAnswer] | None = None,
+) -> Report:
+    """Plan what is next, close the case if that is all, write it down, and report to the workflow."""
+    told = [Line(at=now, text=text) for text in lines]
+    gone = overtaken(campaign, story, now)
+    if gone:
+        story = story.model_copy(update={"passed": (*story.passed, *gone)})
+    story = _without_old_hold(story, now)
+    upcoming = plan(campaign, story, now)
+    if upcoming.action is Action.CLOSE and not story.closed:
+        ending = story.ending
+        assert ending is not None
+        story, closing = await _close(session, story, ending, now)
+        told += [Line(at=now, text=text) for text in closing]
+    await cases.save(session, story, upcoming, sentence(story, upcoming, now), now)
+    return Report(
+        story=story,
+        plan=upcoming,
+        attributes=attributes(story, upcoming, now),
+        lines=tuple(told),
+        answers=dict(answers or {}),
+    )
+
+
+async def _close(
+    session: AsyncSession, story: Story, ending: Ending, now: datetime
+) -> tuple[Story, list[str]]:
+    lines = [spell_ending(ending)]
+    if story.access is not AccessLevel.FULL:
+        await journal.enter(
+            session,
+            story.case_id,
+            "access.closed",
+            journal.ACCESS,
+            AccessLevel.FULL,
+            now,
+            why="the case closed",
+        )
+        lines.append("access given back: full")
+        story = story.model_copy(update={"access": AccessLevel.FULL})
+    await journal.enter(
+        session,
+        story.case_id,
+        "closed",
+        journal.CASE,
+        spell_ending(ending),
+        now,
+        by=ending.by,
+        why=ending.why,
+    )
+    return story.model_copy(update={"closed": True, "hold": None}), lines
+
+
+def _without_old_hold(story: Story, now: datetime) -> Story:
+    """Forget a hold whose time has come, so that its reason is not given for something else."""
+    if story.hold and story.hold.until <= now:
+        return story.model_copy(update={"hold": None})
+    return story
+
+
+def spell_ending(ending: Ending) -> str:
+    """Say how the case ended: ``recovered by card update``, ``cancelled by customer: moved away``."""
+    named = {
+        Outcome.RECOVERED: f"recovered by {ending.lever}",
+        Outcome.CANCELLED: f"cancelled by {ending.by}",
+        Outcome.EXHAUSTED: f"exhausted; final action: {str(ending.final_action).replace('_', ' ')}",
+    }
+    text = named.get(ending.outcome, str(ending.outcome))
+    return f"{text}: {ending.why}" if ending.why else text
+
+
+def sentence(story: Story, upcoming: Plan, now: datetime) -> str:
+    """Say in one sentence where the case stands and what comes next."""
+    if story.ending and story.closed:
+        return spell_ending(story.ending)
+    status = story.status(now)
+    if upcoming.action is Action.WAIT or status is Status.NEEDS_REVIEW:
+        return upcoming.why
+    when = f"{upcoming.at:%d %B %Y %H:%M:%S} UTC" if upcoming.at else "when there is news"
+    return f"next {upcoming.action} on {when}: {upcoming.why}"
+
+
+def attributes(story: Story, upcoming: Plan, now: datetime) -> Attributes:
+    """Say what the case can be found by; outcome, lever and reasons are flags."""
+    status = story.status(now)
+    flags = set(story.flags)
+    if story.decline_class:
+        flags.add(f"class:{story.decline_class}")
+    if story.ending:
+        flags.add(f"outcome:{story.ending.outcome}")
+        if story.ending.lever:
+            flags.add(f"lever:{story.ending.lever}")
+    if status is Status.PAUSED:
+        flags.add("paused")
+    return Attributes(
+        status=status,
+        customer=story.customer,
+        invoice=story.invoice,
+        campaign=story.campaign,
+        decline=story.decline or "",
+        currency=story.currency.upper(),
+        plan=story.plan or "",
+        country=story.country or "",
+        network=story.network or "",
+        amount=story.amount,
+        campaign_version=story.version,
+        attempts=story.charges,
+        failed_at=story.failed_at,
+        next_step_at=None if story.closed else upcoming.at,
+        flags=tuple(sorted(flags)),
+    )
+
+
+def flagged(story: Story, flag: str) -> Story:
+    """Add a flag once."""
+    return story if flag in story.flags else story.model_copy(update={"flags": (*story.flags, flag)})
+
+
+def money(story: Story) -> str:
+    """Write the case's amount for ops."""
+    return spell_money(story.amount, story.currency)

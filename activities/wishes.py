@@ -1,0 +1,157 @@
+"""What the wishes of people do to the story of a case, or why not: pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from campaigns.durations import spell_duration
+from campaigns.planner import end_at, plan, step_at
+from campaigns.story import Action, Pause, Pending, Status, Story, Trigger
+from contract import (
+    Approve,
+    MoveToVersion,
+    PauseCase,
+    Reschedule,
+    ResumeCase,
+    RetryNow,
+    SkipStep,
+    Wish,
+    WishAnswer,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from campaigns.document import Campaign
+
+Granted = tuple[Story, WishAnswer]
+
+
+def grant(story: Story, wish: Wish, wish_id: str, campaign: Campaign, now: datetime) -> Granted:
+    """Carry a wish out on the story, or refuse it with a reason that says what would help.
+
+    For ``MoveToVersion`` the campaign given is the one to move to; that it exists is the caller's.
+    """
+    if story.ending:
+        return _refused(story, f"the case has ended: {story.ending.outcome}")
+    match wish:
+        case RetryNow():
+            return _retry(story, wish_id)
+        case PauseCase():
+            return _pause(story, wish, now)
+        case ResumeCase():
+            return _resume(story)
+        case SkipStep():
+            return _skip(story, wish, campaign, now)
+        case Reschedule():
+            return _reschedule(story, wish, campaign, now)
+        case Approve():
+            return _approve(story)
+        case MoveToVersion():
+            return _move(story, wish, campaign)
+    return _refused(story, f"nothing is known of a wish called {type(wish).__name__}")
+
+
+def _granted(story: Story, answer: str, **changes: object) -> Granted:
+    return story.model_copy(update=changes), WishAnswer(granted=True, answer=answer)
+
+
+def _refused(story: Story, answer: str) -> Granted:
+    return story, WishAnswer(granted=False, answer=answer)
+
+
+def _retry(story: Story, wish_id: str) -> Granted:
+    if story.unsettled:
+        return _granted(
+            story,
+            "the last charge's fate is unknown: the processor is asked again now, before any new charge",
+            unsettled=story.unsettled.model_copy(update={"until": story.unsettled.since}),
+            review=None,
+        )
+    if not story.has_card:
+        return _refused(story, "the customer has no card on file: send card_updated when there is one")
+    if story.card_blocked:
+        return _refused(
+            story,
+            f"the card on file was declined for good ({story.decline}): charging it again costs a fee and"
+            " cannot work; the customer has to give another",
+        )
+    pending = Pending(id=f"operator.{wish_id}", trigger=Trigger.OPERATOR, method=story.method)
+    return _granted(story, "the card on file is charged now", pending=pending, review=None)
+
+
+def _pause(story: Story, wish: PauseCase, now: datetime) -> Granted:
+    if wish.until is not None and wish.until <= now:
+        return _refused(story, f"{wish.until:%d %B %Y %H:%M} UTC is past: give a later time, or none")
+    paused = Pause(by=wish.by, why=wish.why, until=wish.until)
+    until = f"until {wish.until:%d %B %Y %H:%M} UTC" if wish.until else "until somebody resumes it"
+    return _granted(
+        story, f"paused {until}; a payment, a cancellation and a new card still count", paused=paused
+    )
+
+
+def _resume(story: Story) -> Granted:
+    if story.paused is None:
+        return _refused(story, "the case is not paused")
+    return _granted(story, "resumed", paused=None)
+
+
+def _skip(story: Story, wish: SkipStep, campaign: Campaign, now: datetime) -> Granted:
+    step_id = wish.step or plan(campaign, story, now).step
+    step = campaign.step(step_id) if step_id else None
+    if step is None:
+        known = ", ".join(s.id for s in campaign.steps)
+        return _refused(story, f"there is no step '{step_id}' to skip: the campaign has {known}")
+    actions = [f"{step.id}.{kind}" for kind in ("charge", "access", "message")]
+    if all(action in story.done or action in story.passed for action in actions) or (
+        step_at(story, step) <= now and any(action in story.done for action in actions)
+    ):
+        return _refused(story, f"step {step.id} is over")
+    return _granted(story, f"step {step.id} is skipped", passed=(*story.passed, *actions))
+
+
+def _reschedule(story: Story, wish: Reschedule, campaign: Campaign, now: datetime) -> Granted:
+    step_id = wish.step or plan(campaign, story, now).step
+    ends = end_at(campaign, story)
+    if step_id != "end" and (step_id is None or campaign.step(step_id) is None):
+        known = ", ".join(s.id for s in campaign.steps)
+        return _refused(story, f"there is no step '{step_id}' to move: the campaign has {known} and end")
+    if wish.at <= now:
+        return _refused(story, f"{wish.at:%d %B %Y %H:%M} UTC is past: give a later time")
+    if step_id != "end" and wish.at >= ends:
+        return _refused(
+            story, f"the campaign ends before that, on {ends:%d %B %Y %H:%M} UTC: move the end first"
+        )
+    if step_id == "end" and any(step_at(story, step) >= wish.at for step in campaign.steps):
+        return _refused(story, "a step would come after that end: move or skip the step first")
+    done = [action for action in story.done if action.startswith(f"{step_id}.")]
+    if done:
+        return _refused(story, f"step {step_id} has been done")
+    offset = spell_duration(wish.at - story.failed_at)
+    answer = f"{step_id} moved to {wish.at:%d %B %Y %H:%M} UTC, {offset} after the failed payment"
+    return _granted(story, answer, moved={**story.moved, str(step_id): wish.at})
+
+
+def _approve(story: Story) -> Granted:
+    if not story.review:
+        return _refused(story, "the case does not wait for anybody")
+    return _granted(
+        story, f"approved; the case goes on after: {story.review}", review=None, unsettled=None, hold=None
+    )
+
+
+def _move(story: Story, wish: MoveToVersion, campaign: Campaign) -> Granted:
+    if (campaign.name, wish.version) == (story.campaign, story.version):
+        return _refused(story, f"the case runs on {campaign.name} version {wish.version} already")
+    answer = f"moved from {story.campaign} version {story.version} to {campaign.name} version {wish.version}"
+    return _granted(story, answer, campaign=campaign.name, version=wish.version)
+
+
+def summary(story: Story, campaign: Campaign, now: datetime) -> str:
+    """Say what the next step is, for the answer to a wish."""
+    if story.status(now) is Status.CLOSED:
+        return ""
+    upcoming = plan(campaign, story, now)
+    if upcoming.action is Action.WAIT or upcoming.at is None:
+        return upcoming.why
+    return f"next: {upcoming.action} on {upcoming.at:%d %B %Y %H:%M} UTC"

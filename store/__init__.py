@@ -1,0 +1,1 @@
+"""What was done, kept in SQLite or PostgreSQL; all SQL is here."""

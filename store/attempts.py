@@ -1,0 +1,78 @@
+"""Attempts: a charge is claimed here before it is sent, and settled after."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlmodel import select
+
+import keys
+from store.database import insert_once
+from store.tables import AttemptRow
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlmodel.ext.asyncio.session import AsyncSession
+
+    from campaigns.story import Story, Trigger
+
+SENDING, NOT_MADE = "sending", "not_made"
+
+
+async def get(session: AsyncSession, case_id: str, attempt: str) -> AttemptRow | None:
+    """Find an attempt by the action's id."""
+    found = await session.exec(
+        select(AttemptRow).where(AttemptRow.case_id == case_id, AttemptRow.attempt == attempt)
+    )
+    return found.first()
+
+
+async def claim(
+    session: AsyncSession, story: Story, attempt: str, trigger: Trigger, method: str | None, now: datetime
+) -> AttemptRow:
+    """Write the attempt down before anything is sent; a second claim finds the first."""
+    await insert_once(
+        session,
+        AttemptRow,
+        case_id=story.case_id,
+        attempt=attempt,
+        key=keys.charge_key(story.workflow_id, attempt, 0),
+        trigger=trigger,
+        method=method,
+        amount=story.amount,
+        currency=story.currency,
+        state=SENDING,
+        claimed_at=now,
+    )
+    row = await get(session, story.case_id, attempt)
+    assert row is not None
+    return row
+
+
+async def record(
+    session: AsyncSession, story: Story, attempt: str, trigger: Trigger, now: datetime, **values: object
+) -> bool:
+    """Write down a charge that somebody else made; False when it is known already."""
+    return await insert_once(
+        session,
+        AttemptRow,
+        case_id=story.case_id,
+        attempt=attempt,
+        key=f"seen/{story.case_id}/{attempt}",
+        trigger=trigger,
+        amount=story.amount,
+        currency=story.currency,
+        claimed_at=now,
+        settled_at=now,
+        **values,
+    )
+
+
+async def all_of(session: AsyncSession, case_id: str) -> Sequence[AttemptRow]:
+    """List a case's attempts in the order in which they were made."""
+    found = await session.exec(
+        select(AttemptRow).where(AttemptRow.case_id == case_id).order_by(AttemptRow.number)  # type: ignore[arg-type]
+    )
+    return found.all()

@@ -1,0 +1,171 @@
+"""Cases: reserving one for a failed invoice, keeping it up to date, finding it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlmodel import col, select
+
+import keys
+from campaigns.document import AccessLevel
+from campaigns.story import Outcome, Plan, Status, Story
+from store.database import insert_once
+from store.tables import CaseRow
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlmodel.ext.asyncio.session import AsyncSession
+
+# What a person may think over before a failed invoice that is not worked any more is looked at again.
+UNWORKED = frozenset({Outcome.EXCLUDED, Outcome.BELOW_MINIMUM})
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """The case of an invoice, and whether this call made it."""
+
+    case: CaseRow
+    fresh: bool
+
+
+async def reserve(
+    session: AsyncSession, processor: str, account: str, invoice: str, now: datetime, **known: object
+) -> Reservation:
+    """Find the invoice's latest case, or reserve its first.
+
+    An invoice whose case has closed gets no second one: the caller sees ``closed_at`` and says so.
+    ``known`` are columns that the report of the failure already tells.
+    """
+    row = await latest(session, processor, account, invoice)
+    if row is not None:
+        return Reservation(row, fresh=False)
+    workflow = keys.workflow_id(processor, account, invoice, 1)
+    fresh = await insert_once(
+        session,
+        CaseRow,
+        id=keys.case_id(workflow),
+        workflow_id=workflow,
+        processor=processor,
+        account=account,
+        invoice=invoice,
+        episode=1,
+        status=Status.WAITING,
+        reserved_at=now,
+        **known,
+    )
+    row = await latest(session, processor, account, invoice)
+    assert row is not None
+    return Reservation(row, fresh)
+
+
+async def latest(session: AsyncSession, processor: str, account: str, invoice: str) -> CaseRow | None:
+    """Find the latest episode of an invoice."""
+    found = await session.exec(
+        select(CaseRow)
+        .where(CaseRow.processor == processor, CaseRow.account == account, CaseRow.invoice == invoice)
+        .order_by(col(CaseRow.episode).desc())
+        .limit(1)
+    )
+    return found.first()
+
+
+async def get(session: AsyncSession, case_id: str) -> CaseRow | None:
+    """Find a case by its id."""
+    return await session.get(CaseRow, case_id)
+
+
+async def open_of_customer(
+    session: AsyncSession, processor: str, account: str, customer: str
+) -> Sequence[CaseRow]:
+    """List a customer's open cases, oldest first."""
+    found = await session.exec(
+        select(CaseRow)
+        .where(
+            CaseRow.processor == processor,
+            CaseRow.account == account,
+            CaseRow.customer == customer,
+            col(CaseRow.closed_at).is_(None),
+        )
+        .order_by(col(CaseRow.reserved_at))
+    )
+    return found.all()
+
+
+async def open_of_subscription(
+    session: AsyncSession, processor: str, account: str, subscription: str
+) -> Sequence[CaseRow]:
+    """List a subscription's open cases, oldest first."""
+    found = await session.exec(
+        select(CaseRow)
+        .where(
+            CaseRow.processor == processor,
+            CaseRow.account == account,
+            CaseRow.subscription == subscription,
+            col(CaseRow.closed_at).is_(None),
+        )
+        .order_by(col(CaseRow.reserved_at))
+    )
+    return found.all()
+
+
+async def of_access(session: AsyncSession, customer: str) -> Sequence[CaseRow]:
+    """List the open cases of a customer's id with any processor, the strictest access first."""
+    found = await session.exec(
+        select(CaseRow).where(CaseRow.customer == customer, col(CaseRow.closed_at).is_(None))
+    )
+    return sorted(found.all(), key=lambda row: -AccessLevel(row.access).strictness)
+
+
+async def listing(
+    session: AsyncSession,
+    *,
+    status: str | None = None,
+    outcome: str | None = None,
+    customer: str | None = None,
+    invoice: str | None = None,
+    limit: int = 100,
+) -> Sequence[CaseRow]:
+    """List cases, the latest first; a filter that is None is none."""
+    wanted = select(CaseRow).order_by(col(CaseRow.reserved_at).desc(), col(CaseRow.id)).limit(limit)
+    filters = {
+        CaseRow.status: status,
+        CaseRow.outcome: outcome,
+        CaseRow.customer: customer,
+        CaseRow.invoice: invoice,
+    }
+    for column, value in filters.items():
+        if value is not None:
+            wanted = wanted.where(column == value)
+    return (await session.exec(wanted)).all()
+
+
+async def save(session: AsyncSession, story: Story, plan: Plan, sentence: str, now: datetime) -> None:
+    """Write down where a case stands; closing it is part of the same write."""
+    row = await session.get(CaseRow, story.case_id, with_for_update=True)
+    assert row is not None
+    row.customer, row.subscription = story.customer, story.subscription
+    row.livemode = story.livemode
+    row.amount, row.currency = story.amount, story.currency
+    row.campaign, row.campaign_version = story.campaign, story.version
+    row.decline, row.failed_at, row.access = story.decline, story.failed_at, story.access
+    row.status, row.sentence = story.status(now), sentence
+    row.next_step, row.next_step_at = (None, None) if story.closed else (plan.id, plan.at)
+    row.opened_at = row.opened_at or now
+    if story.ending:
+        row.outcome, row.lever = story.ending.outcome, story.ending.lever
+        row.ended_by, row.final_action = story.ending.by, story.ending.final_action
+    if story.closed and row.closed_at is None:
+        row.closed_at = now
+    row.story = story.model_dump(mode="json", exclude_unset=True)
+    session.add(row)
+
+
+async def mark_charging(session: AsyncSession, case_id: str) -> None:
+    """Show that a charge is being made, until the case is saved again."""
+    row = await session.get(CaseRow, case_id)
+    assert row is not None
+    row.status = Status.CHARGING
+    session.add(row)

@@ -1,0 +1,54 @@
+"""What else was done and said in a case, and what people were told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlmodel import col, select
+
+from store.database import insert_once
+from store.tables import AlertRow, EntryRow
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlmodel.ext.asyncio.session import AsyncSession
+
+ACCESS, SUBSCRIPTION, WISH, FACT, CASE = "access", "subscription", "wish", "fact", "case"
+
+
+async def enter(
+    session: AsyncSession, case_id: str, key: str, kind: str, text: str, at: datetime, **said: str | None
+) -> bool:
+    """Write one line, once for its key; ``said`` is ``by`` and ``why`` where a person is behind it."""
+    return await insert_once(session, EntryRow, case_id=case_id, key=key, kind=kind, text=text, at=at, **said)
+
+
+async def entries(session: AsyncSession, case_id: str, kind: str | None = None) -> Sequence[EntryRow]:
+    """List a case's journal in order."""
+    wanted = select(EntryRow).where(EntryRow.case_id == case_id).order_by(col(EntryRow.number))
+    if kind:
+        wanted = wanted.where(EntryRow.kind == kind)
+    return (await session.exec(wanted)).all()
+
+
+async def alert(
+    session: AsyncSession, key: str, kind: str, text: str, at: datetime, case_id: str | None = None
+) -> bool:
+    """Record what a person has to know, once for its key; True when it is new."""
+    return await insert_once(session, AlertRow, key=key, kind=kind, text=text, at=at, case_id=case_id)
+
+
+async def alerts(session: AsyncSession, case_id: str | None = None) -> Sequence[AlertRow]:
+    """List alerts in order of time, of one case or of all."""
+    wanted = select(AlertRow).order_by(col(AlertRow.at))
+    if case_id:
+        wanted = wanted.where(AlertRow.case_id == case_id)
+    return (await session.exec(wanted)).all()
+
+
+async def unmailed_alerts(session: AsyncSession) -> Sequence[AlertRow]:
+    """List alerts that have not been mailed to anybody yet."""
+    wanted = select(AlertRow).where(col(AlertRow.mailed_at).is_(None)).order_by(col(AlertRow.at)).limit(50)
+    return (await session.exec(wanted)).all()

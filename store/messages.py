@@ -1,0 +1,56 @@
+"""The outbox: a mail is claimed here before it is sent, and settled after."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlmodel import col, select
+
+import keys
+from store.database import insert_once
+from store.tables import MessageRow
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlmodel.ext.asyncio.session import AsyncSession
+
+SENDING, SENT, FAILED, DROPPED, UNKNOWN, WAITING = (
+    "sending",
+    "sent",
+    "failed",
+    "dropped",
+    "unknown",
+    "waiting",
+)
+
+
+async def get(session: AsyncSession, case_id: str, action: str) -> MessageRow | None:
+    """Find a message by the action's id."""
+    return await session.get(MessageRow, keys.message_id(case_id, action))
+
+
+async def claim(
+    session: AsyncSession, case_id: str, action: str, template: str, now: datetime, **values: object
+) -> bool:
+    """Write the message down before it is sent; False when somebody has claimed it before."""
+    values.setdefault("state", SENDING)
+    return await insert_once(
+        session,
+        MessageRow,
+        id=keys.message_id(case_id, action),
+        case_id=case_id,
+        action=action,
+        template=template,
+        claimed_at=now,
+        **values,
+    )
+
+
+async def all_of(session: AsyncSession, case_id: str) -> Sequence[MessageRow]:
+    """List a case's messages in order of time."""
+    found = await session.exec(
+        select(MessageRow).where(MessageRow.case_id == case_id).order_by(col(MessageRow.claimed_at))
+    )
+    return found.all()

@@ -1,0 +1,73 @@
+"""Stops that hold for every worker at once, looked at before each charge and each message."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlmodel import col, select, update
+
+from store.database import insert_once
+from store.tables import SwitchRow
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlmodel.ext.asyncio.session import AsyncSession
+
+CHARGES, MESSAGES = "charges", "messages"
+
+
+def of_processor(processor: str, account: str) -> str:
+    """Name the stop of one account at one processor."""
+    return f"processor:{processor}:{account}"
+
+
+def of_sender(sender: str) -> str:
+    """Name the stop of one mail sender."""
+    return f"sender:{sender}"
+
+
+async def stopped(session: AsyncSession, *names: str) -> SwitchRow | None:
+    """Give the first of these stops that is on."""
+    found = await session.exec(
+        select(SwitchRow).where(col(SwitchRow.name).in_(names), col(SwitchRow.stopped).is_(True)).limit(1)
+    )
+    return found.first()
+
+
+async def turn(
+    session: AsyncSession,
+    name: str,
+    *,
+    stop: bool,
+    by: str,
+    why: str,
+    now: datetime,
+    probe_at: datetime | None = None,
+) -> bool:
+    """Stop or release; True when that changed anything."""
+    await insert_once(session, SwitchRow, name=name, stopped=False, by=by, why=why, at=now)
+    row = await session.get(SwitchRow, name, with_for_update=True)
+    assert row is not None
+    changed = row.stopped != stop
+    row.stopped, row.probe_at = stop, probe_at
+    if changed:
+        row.by, row.why, row.at = by, why, now
+    session.add(row)
+    return changed
+
+
+async def may_probe(session: AsyncSession, name: str, now: datetime, next_probe: datetime) -> bool:
+    """Claim the right to try a stopped processor once; everybody else keeps waiting."""
+    result = await session.execute(
+        update(SwitchRow)
+        .where(col(SwitchRow.name) == name, col(SwitchRow.stopped).is_(True), col(SwitchRow.probe_at) <= now)
+        .values(probe_at=next_probe)
+    )
+    return bool(result.rowcount)  # type: ignore[attr-defined]
+
+
+async def all_switches(session: AsyncSession) -> Sequence[SwitchRow]:
+    """List every stop that was ever set."""
+    return (await session.exec(select(SwitchRow).order_by(col(SwitchRow.name)))).all()

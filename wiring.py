@@ -1,0 +1,184 @@
+"""Where the parts are put together, for the worker, the web side, the command line and the tests alike."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from temporalio.client import Client
+from temporalio.envconfig import ClientConfig
+from temporalio.worker import Worker
+
+import contract
+from activities.cases import CaseActivities
+from activities.messages import MessageActivities
+from activities.opening import OpeningActivities
+from activities.payments import PaymentActivities
+from activities.tools import Tools
+from campaigns.declines import DeclineTable
+from errors import BadSettings, ServerUnavailable
+from links import Links
+from messaging.folder import FolderSender
+from messaging.rendering import Renderer
+from messaging.sendgrid import SendGridSender
+from messaging.smtp import SmtpSender
+from plugin import dunwell_plugin, sandbox_runner
+from processors.sandbox import SandboxProcessor
+from processors.stripe import StripeProcessor
+from store import schema
+from store.campaigns import decline_codes, publish_library
+from store.database import Database
+from store.installation import claim_installation
+from workflows.late_fact import SettleLateFact
+from workflows.recovery import RecoverPayment
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+    from datetime import datetime
+
+    from messaging.protocol import Sender
+    from processors.protocol import Processor
+    from settings import Settings
+
+# Above the longest call of an activity, so that a deploy never tears a charge in two.
+GRACE = timedelta(seconds=60)
+
+
+@asynccontextmanager
+async def open_tools(settings: Settings, now: datetime) -> AsyncIterator[Tools]:
+    """Connect to everything but Temporal, with the database brought up to date, and close it all at the end."""
+    schema.upgrade(settings.database_url)
+    database = Database(settings.database_url)
+    processors = make_processors(settings)
+    sender = make_sender(settings)
+    renderer = Renderer()
+    try:
+        async with database.begin() as session:
+            await claim_installation(session, settings.livemode, now)
+            await publish_library(session, now, renderer.names())
+        yield Tools(
+            database=database,
+            processors=processors,
+            sender=sender,
+            renderer=renderer,
+            declines=DeclineTable(decline_codes()),
+            livemode=settings.livemode,
+            default_campaign=settings.default_campaign,
+            mail_from=settings.mail_from,
+            link=make_links(settings).to_change_card,
+        )
+    finally:
+        for processor in processors.values():
+            await processor.close()
+        await sender.close()
+        await database.close()
+
+
+def make_links(settings: Settings) -> Links:
+    """Make the signer of customers' links; raises BadSettings where there is no key to sign with."""
+    if settings.secret_key is None:
+        raise BadSettings(
+            "DUNWELL_SECRET_KEY: not set; it signs customers' links (expected: 32 random characters or more,"
+            " the same for every process)"
+        )
+    return Links(
+        settings.secret_key.get_secret_value(),
+        str(settings.public_url).rstrip("/"),
+        timedelta(days=settings.link_days),
+    )
+
+
+def make_processors(settings: Settings) -> dict[str, Processor]:
+    """Make the processors that are configured."""
+    found: dict[str, Processor] = {}
+    if settings.stripe_api_key:
+        secret = settings.stripe_webhook_secret
+        found["stripe"] = StripeProcessor(
+            api_key=settings.stripe_api_key.get_secret_value(),
+            webhook_secret=secret.get_secret_value() if secret else None,
+            api_base=str(settings.stripe_api_base).rstrip("/") if settings.stripe_api_base else None,
+        )
+    if settings.sandbox_file:
+        found["sandbox"] = SandboxProcessor(
+            settings.sandbox_file, settings.sandbox_webhook_secret.get_secret_value()
+        )
+    return found
+
+
+def make_sender(settings: Settings) -> Sender:
+    """Make the sender that is configured; without one, mails become files in a folder."""
+    if settings.sendgrid_api_key:
+        base = str(settings.sendgrid_api_base).rstrip("/") if settings.sendgrid_api_base else None
+        return SendGridSender(settings.sendgrid_api_key.get_secret_value(), base)
+    if settings.smtp_url:
+        return SmtpSender(settings.smtp_url.get_secret_value())
+    return FolderSender(settings.mail_folder)
+
+
+async def connect(address: str | None = None) -> Client:
+    """Connect to Temporal by its own settings (``TEMPORAL_ADDRESS`` …), or to the address given."""
+    config = ClientConfig.load_client_connect_config()
+    if address:
+        config["target_host"] = address
+    try:
+        return await Client.connect(**config, plugins=[dunwell_plugin()])
+    except RuntimeError as error:
+        target = config.get("target_host") or "localhost:7233"
+        raise ServerUnavailable(
+            f"Temporal does not answer at {target}: start it, or set TEMPORAL_ADDRESS ({error})"
+        ) from error
+
+
+def is_cluster_configured() -> bool:
+    """Whether Temporal's own settings name a server; otherwise the embedded one is used."""
+    return bool(ClientConfig.load_client_connect_config().get("target_host"))
+
+
+def activities_of(tools: Tools) -> Sequence[Callable[..., object]]:
+    """List every activity of the main queue."""
+    cases, opening = CaseActivities(tools), OpeningActivities(tools)
+    payments, messages = PaymentActivities(tools), MessageActivities(tools)
+    return [
+        opening.open_case,
+        cases.plan_next_step,
+        cases.ask_for_review,
+        cases.settle_late_fact,
+        payments.check_invoice,
+        payments.end_subscription,
+        messages.send_message,
+        messages.set_access,
+    ]
+
+
+def make_workers(
+    client: Client,
+    tools: Tools,
+    *,
+    charges_per_second: float,
+    queue: str = contract.MAIN_QUEUE,
+    max_cached_workflows: int = 1000,
+) -> list[Worker]:
+    """Make the two workers of one process: everything, and charges, whose queue has a limit of its own.
+
+    Tests give each its own ``queue``.
+    """
+    main = Worker(
+        client,
+        task_queue=queue,
+        workflows=[RecoverPayment, SettleLateFact],
+        activities=activities_of(tools),
+        graceful_shutdown_timeout=GRACE,
+        max_cached_workflows=max_cached_workflows,
+        workflow_runner=sandbox_runner(),
+    )
+    charges = Worker(
+        client,
+        task_queue=contract.charge_queue(queue),
+        activities=[PaymentActivities(tools).retry_payment],
+        graceful_shutdown_timeout=GRACE,
+        # Eager execution would pass the queue's limit by.
+        disable_eager_activity_execution=True,
+        max_task_queue_activities_per_second=charges_per_second,
+    )
+    return [main, charges]

@@ -1,0 +1,1 @@
+"""Durable code only: wait, ask what is next, call an activity, take signals."""
