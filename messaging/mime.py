@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import UTC, datetime
-from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
+from email_validator import EmailNotValidError, validate_email
+
 from errors import MailRefused
+from messaging.wording import plain_name, single_line
 
 if TYPE_CHECKING:
     from messaging.protocol import Mail
@@ -37,9 +39,12 @@ def mime_message(mail: Mail) -> EmailMessage:
     The headers are written by Python's email package, which refuses line breaks in them: a name
     cannot add a header of its own.
     """
-    message = EmailMessage(policy=SMTP)
-    message["To"] = _address(mail.id, mail.to_name, mail.to_address, at_fault=True)
-    message["From"] = sender = _address(mail.id, mail.from_name, mail.from_address, at_fault=False)
+    recipient = _address(mail.id, plain_name(mail.to_name), mail.to_address, at_fault=True)
+    sender = _address(mail.id, single_line(mail.from_name or ""), mail.from_address, at_fault=False)
+    ascii_only = (recipient.addr_spec + sender.addr_spec).isascii()
+    message = EmailMessage(policy=SMTP if ascii_only else SMTPUTF8)
+    message["From"] = sender
+    message["To"] = recipient
     try:
         message["Subject"] = mail.subject
     except ValueError:
@@ -57,14 +62,11 @@ def mime_message(mail: Mail) -> EmailMessage:
 
 def _address(message_id: str, name: str | None, address: str, *, at_fault: bool) -> Address:
     try:
-        written = Address(display_name=name or "", addr_spec=address)
-    except (ValueError, IndexError, HeaderParseError):
+        # Addresses inside a company's own network count too; who can be reached is the server's to say.
+        checked = validate_email(address, check_deliverability=False, globally_deliverable=False)
+    except EmailNotValidError:
         whose = "the customer's" if at_fault else "our own"
         raise MailRefused(
-            f"mail {message_id}: {whose} name or address cannot be written in a mail",
-            address_at_fault=at_fault,
+            f"mail {message_id}: {whose} address is not one", address_at_fault=at_fault
         ) from None
-    if not written.domain:
-        whose = "the customer's" if at_fault else "our own"
-        raise MailRefused(f"mail {message_id}: {whose} address has no domain", address_at_fault=at_fault)
-    return written
+    return Address(display_name=name or "", username=checked.local_part, domain=checked.ascii_domain)

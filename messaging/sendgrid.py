@@ -27,6 +27,7 @@ from sendgrid import SendGridAPIClient
 
 from errors import BadInput, MailAnswerLost, MailError, MailRefused, SenderKeyRejected, SenderUnavailable
 from messaging.protocol import Mail, Receipt
+from messaging.wording import plain_name, single_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -160,12 +161,12 @@ def _body(mail: Mail) -> dict[str, Any]:
     return {
         "personalizations": [
             {
-                "to": [_person(mail.to_address, mail.to_name)],
+                "to": [_person(mail.to_address, plain_name(mail.to_name))],
                 # Kept by SendGrid unredacted, so it is our id and nothing about the customer.
                 "custom_args": {MESSAGE_ID_ARGUMENT: mail.id},
             }
         ],
-        "from": _person(mail.from_address, mail.from_name),
+        "from": _person(mail.from_address, single_line(mail.from_name or "")),
         "subject": mail.subject,
         "content": [
             {"type": "text/plain", "value": mail.text},
@@ -227,9 +228,9 @@ def _retry_after(headers: Mapping[str, str]) -> timedelta | None:
             wait = float(reset) - now
         else:
             return None
+        return min(max(timedelta(seconds=wait), timedelta(seconds=1)), LONGEST_WAIT)
     except (ValueError, OverflowError):
         return None
-    return min(max(timedelta(seconds=wait), timedelta(seconds=1)), LONGEST_WAIT)
 
 
 def _readable(text: str, mail: Mail) -> str:

@@ -9,7 +9,6 @@ import smtplib
 import ssl
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from email.policy import SMTP, SMTPUTF8
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -139,23 +138,24 @@ class SmtpSender:
 
 
 def _hand_over(connection: smtplib.SMTP, mail: Mail, message: EmailMessage) -> None:
-    international = not (mail.to_address + mail.from_address).isascii()
+    sender, recipient = (message[name].addresses[0].addr_spec for name in ("From", "To"))
+    international = not (sender + recipient).isascii()
     if international and not connection.has_extn("smtputf8"):
         raise MailRefused(
             f"mail {mail.id}: the server cannot carry an address with letters beyond ASCII",
             address_at_fault=True,
         )
     options = ["SMTPUTF8", "BODY=8BITMIME"] if international else []
-    code, answer = connection.mail(mail.from_address, options)
+    code, answer = connection.mail(sender, options)
     if code != ACCEPTED:
         raise _refusal(mail, code, answer, address_at_fault=False)
-    code, answer = connection.rcpt(mail.to_address)
+    code, answer = connection.rcpt(recipient)
     if code not in {ACCEPTED, 251}:
         raise _refusal(mail, code, answer, address_at_fault=not POLICY.match(answer.decode("latin-1")))
     code, answer = connection.docmd("DATA")
     if code != GO_AHEAD:
         raise _refusal(mail, code, answer, address_at_fault=False)
-    content = message.as_bytes(policy=SMTPUTF8 if international else SMTP)
+    content = message.as_bytes()
     # A line that starts with a dot gets another one: a dot alone is what ends the mail.
     connection.send(re.sub(rb"^\.", b"..", content, flags=re.MULTILINE) + b".\r\n")
     try:

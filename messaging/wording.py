@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from copy import copy
 from datetime import UTC
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -84,10 +85,10 @@ def write_money(amount: int, currency: str, locale: str) -> str:
     if number != round(number, places):
         places = minor_unit_digits(code)
     customer = known_locale(locale)
-    pattern = customer.currency_formats["standard"]
-    written: str = pattern.apply(
-        number, customer, currency=code, currency_digits=False, force_frac=(places, places)
-    )
+    # A copy: the locale's own pattern is shared by everyone.
+    pattern = copy(customer.currency_formats["standard"])
+    pattern.frac_prec = (places, places)
+    written: str = pattern.apply(number, customer, currency=code, currency_digits=False)
     return written.strip()
 
 
