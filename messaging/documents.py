@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from liquid import DictLoader, Environment, StrictUndefined
+from liquid import CachingDictLoader, Environment, StrictUndefined
 from liquid.exceptions import LiquidError
 
 from errors import BadInput
@@ -115,7 +115,7 @@ def environment_for(folder: Path) -> Limited:
         ).strip()
         for path in sorted(folder.glob("_*.liquid"))
     }
-    return Limited(undefined=StrictUndefined, loader=DictLoader(snippets), autoescape=False)
+    return Limited(undefined=StrictUndefined, loader=CachingDictLoader(snippets), autoescape=False)
 
 
 def _parse(path: Path, environment: Limited, source: str) -> BoundTemplate:

@@ -40,6 +40,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 LAYOUT = "layout.mjml"
 FRAME = "_frame.yaml"
 SUFFIX = ".liquid"
+# Left to itself, MJML fetches known fonts from Google, which would tell them who opens a mail.
+OPTIONS = mrml.RenderOptions(fonts={})
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,7 @@ class Renderer:
                 **vars(filled),
                 **frame,
             )
-            return mrml.to_html(source).content
+            return mrml.to_html(source, None, OPTIONS).content
         except (LiquidError, OSError) as error:  # mrml raises OSError for a document it cannot read
             raise BadInput(f"{path}: {error}") from None
 

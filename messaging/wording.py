@@ -89,7 +89,8 @@ def write_money(amount: int, currency: str, locale: str) -> str:
     pattern = copy(customer.currency_formats["standard"])
     pattern.frac_prec = (places, places)
     written: str = pattern.apply(number, customer, currency=code, currency_digits=False)
-    return written.strip()
+    # CLDR parts letters from digits (KWD 12.345), which Babel does not do.
+    return re.sub(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])", "\u00a0", written.strip())
 
 
 def write_day(moment: datetime, locale: Locale, timezone: str | None) -> str:

@@ -1,0 +1,478 @@
+"""What mails say: true for every combination of facts, and harmless whatever a customer is called."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shutil
+from dataclasses import replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from campaigns.document import Campaign, FinalAction
+from errors import BadInput
+from messaging.rendering import TEMPLATES, Facts, Rendered, Renderer
+from messaging.wording import single_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FACTS = Facts(
+    customer_name="Ada Lovelace",
+    amount=4900,
+    currency="USD",
+    locale="en",
+    timezone="UTC",
+    company="Northwind",
+    invoice_number="NW-0042",
+    failed_at=datetime(2026, 6, 12, 10, tzinfo=UTC),
+    decline_words="insufficient funds",
+    ask="nothing",
+    has_card=True,
+    card="Visa ending in 4242",
+    next_charge_at=datetime(2026, 6, 15, 10, tzinfo=UTC),
+    ends_at=datetime(2026, 7, 10, 10, tzinfo=UTC),
+    final_action="cancel_now",
+    access="full",
+    access_changes_at=None,
+    link="https://pay.example/card/token?a=1&b=2",
+    confirm_link="https://pay.example/confirm/token?a=1&b=2",
+    reminder=False,
+)
+ASKING = [
+    "payment_failed",
+    "new_card_needed",
+    "confirm_payment",
+    "card_declined",
+    "access_limited",
+    "last_notice",
+]
+TELLING = ["payment_received", "subscription_ended"]
+RENDERER = Renderer()
+WORDS = FACTS.words("en")
+LIBRARY = Path(__file__).parents[2] / "campaigns" / "library"
+SPACES = str.maketrans("\u00a0\u202f", "  ")
+
+
+def render(template: str = "payment_failed", **changed: Any) -> Rendered:
+    return RENDERER.render(template, replace(FACTS, **changed))
+
+
+def said(rendered: Rendered) -> str:
+    return f"{rendered.subject}\n{rendered.text}"
+
+
+def every_case() -> Iterator[dict[str, Any]]:
+    """Give the words of every combination of facts that a sentence depends on.
+
+    The deadline stands in a sentence of its own, so that its combinations are dealt out over the others.
+    """
+    deadlines = itertools.cycle(
+        {"final_action": action, "ends_on": ends}
+        for action in [*FinalAction, None]
+        for ends in ["Friday, July 10", None]
+    )
+    for ask, has_card, charge, access, changes, confirm, reminder in itertools.product(
+        ["nothing", "new card", "confirm"],
+        [True, False],
+        ["Monday, June 15", None],
+        ["full", "limited", "blocked"],
+        ["Friday, June 26", None],
+        [FACTS.confirm_link, None],
+        [True, False],
+    ):
+        for deadline in itertools.islice(deadlines, 5):
+            yield (
+                WORDS
+                | deadline
+                | {
+                    "ask": ask,
+                    "has_card": has_card,
+                    "card": FACTS.card if has_card else None,
+                    "next_charge_on": charge if has_card else None,
+                    "access": access,
+                    "access_changes_on": changes,
+                    "confirm_link": confirm,
+                    "reminder": reminder,
+                }
+            )
+
+
+class Reader(HTMLParser):
+    """Reads a page as a mail program does: its elements, its links and its visible text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: set[str] = set()
+        self.links: list[str] = []
+        self.handlers: list[str] = []
+        self.text = ""
+        self._unseen = 0
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.add(tag)
+        self.links += [value or "" for name, value in attrs if name == "href"]
+        self.handlers += [name for name, _ in attrs if name.startswith("on")]
+        self._unseen += tag in {"style", "title"}
+
+    def handle_endtag(self, tag: str) -> None:
+        self._unseen -= tag in {"style", "title"}
+
+    def handle_data(self, data: str) -> None:
+        if not self._unseen:
+            self.text += data
+
+
+def test_every_template_that_a_shipped_campaign_names_exists() -> None:
+    for path in LIBRARY.glob("*.yaml"):
+        campaign = Campaign.model_validate(yaml.safe_load(path.read_text()))
+        assert campaign.templates() <= RENDERER.names()
+    assert set(ASKING + TELLING) == RENDERER.names()
+
+
+@pytest.mark.parametrize("template", ASKING)
+def test_an_asking_mail_is_true_in_every_case(template: str) -> None:
+    document = RENDERER._language_for(template, "en").document(template)
+    for case in every_case():
+        filled = document.fill(case)
+        text = " ".join([filled.subject, filled.preview, filled.heading, *filled.paragraphs])
+        low = text.lower()
+        confirming = case["ask"] == "confirm" and case["has_card"] and case["confirm_link"]
+        assert filled.button_link == (FACTS.confirm_link if confirming else FACTS.link), case
+        assert filled.button_text
+        assert ("confirm the payment" in filled.button_text.lower()) == bool(confirming), case
+        if not case["has_card"]:
+            assert "no card on file" in low, case
+            assert "declined" not in low
+            assert "new card did" not in low
+            assert filled.button_text == "Add a card"
+            assert "Visa" not in str(filled)
+        if case["has_card"] and case["next_charge_on"]:
+            assert "try again on Monday, June 15" in text, case
+        else:
+            assert "try again on" not in low, case
+            assert "no further attempt planned" in low or "cannot try again" in low, case
+        if case["ask"] == "new card" and case["has_card"]:
+            assert "add a different one" in low, case
+        ends = case["final_action"] in {*FinalAction} - {FinalAction.LEAVE}
+        assert ("cancelled" in low) == (case["final_action"] == "cancel_now"), case
+        assert ("your subscription will" in low) == ends, case
+        assert ("Friday, July 10" in text) == bool(ends and case["ends_on"]), case
+        assert ("access is limited" in low) == (case["access"] == "limited"), case
+        assert ("you cannot use your subscription" in low) == (case["access"] == "blocked"), case
+        thanked = template == "card_declined" and case["has_card"] and case["ask"] != "confirm"
+        assert "a reminder" in low or thanked or not case["reminder"], case
+        assert "reminder" not in low or case["reminder"] or template == "last_notice", case
+        assert not re.search(r"\bthe?ft\b|stolen|fraud|you failed|your fault|unfortunately|overdue", low)
+
+
+@pytest.mark.parametrize("template", TELLING)
+def test_a_telling_mail_is_true_in_every_case(template: str) -> None:
+    document = RENDERER._language_for(template, "en").document(template)
+    for case in every_case():
+        filled = document.fill(case)
+        low = " ".join([filled.subject, filled.preview, filled.heading, *filled.paragraphs]).lower()
+        assert "try again on" not in low
+        assert "reminder" not in low
+        if template == "payment_received":
+            assert "cancel" not in low
+            assert ("full access" in low) == (case["access"] == "full")
+        else:
+            assert ("has been cancelled" in low) == (case["final_action"] == "cancel_now"), case
+            assert ("not be renewed" in low) == (case["final_action"] == "cancel_at_period_end"), case
+            assert ("is paused" in low) == (case["final_action"] == "pause"), case
+            assert ("marked as unpaid" in low) == (case["final_action"] == "mark_unpaid"), case
+            assert ("invoice stays open" in low) == (case["final_action"] in {"leave", None}), case
+
+
+@pytest.mark.parametrize("template", ASKING + TELLING)
+def test_both_forms_say_the_same(template: str) -> None:
+    rendered = render(template)
+
+    seen = " ".join(Reader(rendered.html).text.split())
+    for line in rendered.text.replace("-- \n", "").splitlines():
+        for part in re.split(r": |:$", line):
+            assert " ".join(part.split()) in seen
+    assert "Northwind" in seen
+    assert "NW-0042" in seen
+
+
+@pytest.mark.parametrize("template", ASKING + TELLING)
+def test_what_is_not_known_leaves_no_gap(template: str) -> None:
+    rendered = render(
+        template,
+        customer_name=None,
+        invoice_number=None,
+        decline_words=None,
+        card=None,
+        timezone=None,
+        next_charge_at=None,
+        ends_at=None,
+        final_action=None,
+        access_changes_at=None,
+        confirm_link=None,
+    )
+
+    text = said(rendered)
+    assert "Hello," in text
+    assert "None" not in text
+    assert not re.search(r"  |\s[.,;]|\(\)|\{|\}|Invoice:|reason|for invoice", text.replace("-- \n", ""))
+
+
+def test_the_bank_s_reason_is_told_only_where_it_may_be() -> None:
+    assert "The bank gave this reason: insufficient funds." in said(render())
+    assert "reason" not in said(render(decline_words=None))
+    assert "insufficient" not in said(render(has_card=False))
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "{{ 7*7 }}{% include 'hello' %}",
+    "</mj-text><mj-raw><img src=x onerror=alert(1)></mj-raw>",
+    "&lt;script&gt;alert(1)&lt;/script&gt;",
+    '" onmouseover="alert(1)',
+    "]]><!-- <b>",
+    "Ada\r\nBcc: all@example.com",
+    "Ada\u2028Bcc: all",
+    "\u202egnp.exe",
+    "x" * 5000,
+    "\x00\x1b[31m",
+]
+PLAIN_ELEMENTS = Reader(render().html).elements
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=lambda name: ascii(name)[:30])
+@pytest.mark.parametrize("field", ["customer_name", "company", "invoice_number", "card", "decline_words"])
+def test_no_name_becomes_markup_or_a_header(field: str, name: str) -> None:
+    rendered = render(**{field: name})
+
+    page = Reader(rendered.html)
+    assert page.elements <= PLAIN_ELEMENTS
+    assert page.handlers == []
+    assert set(page.links) == {FACTS.link}
+    assert "49" not in said(rendered).replace("$49.00", "")
+    assert rendered.subject.isprintable()
+    assert len(rendered.subject.splitlines()) == 1
+    assert "\r" not in rendered.text
+    if field == "company":
+        assert single_line(name) in page.text, "it is shown as it is, not as what it would mean"
+
+
+@given(st.text(max_size=60))
+def test_any_company_is_shown_as_it_is_called(name: str) -> None:
+    rendered = render(company=name)
+
+    page = Reader(rendered.html)
+    assert page.elements <= PLAIN_ELEMENTS
+    assert set(page.links) == {FACTS.link}
+    assert single_line(name) in page.text
+    assert not re.search(r"[\r\n\x00-\x1f\x7f-\x9f\u2028\u2029]", rendered.subject)
+
+
+@pytest.mark.parametrize(
+    "name", ["Win at evil.example", "http://evil.example", "www.evil", "a@evil.example", "x" * 81, "  ", ""]
+)
+def test_a_greeting_is_no_place_for_advertising(name: str) -> None:
+    rendered = render(customer_name=name)
+
+    assert "Hello,\n" in rendered.text
+    assert "evil" not in rendered.html
+
+
+@pytest.mark.parametrize(
+    "name", ["J.R.R. Tolkien", "María-José O'Neill", "李小龍", "Dr. Smith, Jr.", "علی رضا"]
+)
+def test_people_are_greeted_by_their_names(name: str) -> None:
+    assert f"Hello {name}," in render(customer_name=name).text
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "locale", "written"),
+    [
+        (4900, "USD", "en-US", "$49.00"),
+        (4900, "usd", "en", "$49.00"),
+        (123456, "EUR", "de-DE", "1.234,56 €"),
+        (4900, "EUR", "fr", "49,00 €"),
+        (4900, "BRL", "pt-BR", "R$ 49,00"),
+        (4900, "JPY", "ja-JP", "￥4,900"),
+        (4900, "JPY", "en-US", "¥4,900"),
+        (12345, "KWD", "en-US", "KWD 12.345"),
+        (500, "XPF", "en", "CFPF 500"),
+        # Stripe counts these in hundredths, although they have none: what is whole is shown whole.
+        (490000, "ISK", "en", "ISK 4,900"),
+        (490050, "ISK", "en", "ISK 4,900.50"),
+        (490000, "UGX", "en", "UGX 4,900"),
+        (99, "USD", "en", "$0.99"),
+        (4900, "USD", "", "$49.00"),
+        (4900, "USD", "tlh-Qaak", "$49.00"),
+        (4900, "USD", "en-u-nu-arab", "$49.00"),
+    ],
+)
+def test_money_is_written_as_the_customer_reads_it(
+    amount: int, currency: str, locale: str, written: str
+) -> None:
+    assert written in said(render(amount=amount, currency=currency, locale=locale)).translate(SPACES)
+
+
+@pytest.mark.parametrize(
+    ("locale", "timezone", "written"),
+    [
+        ("en", None, "on Friday, June 12"),
+        ("en-US", "UTC", "on Friday, June 12"),
+        ("en-GB", "Europe/London", "on Friday 12 June"),
+        ("pt-BR", "America/Sao_Paulo", "on Friday, 12 June"),
+        ("de-DE", "Europe/Berlin", "on Friday, 12 June"),
+        ("en", "Asia/Tokyo", "on Saturday, June 13"),
+        ("en", "Mars/Olympus", "on Friday, June 12"),
+        ("en", "../etc/passwd", "on Friday, June 12"),
+    ],
+)
+def test_days_are_the_customer_s_in_the_text_s_language(
+    locale: str, timezone: str | None, written: str
+) -> None:
+    failed_at = datetime(2026, 6, 12, 18, tzinfo=UTC)
+    rendered = render(locale=locale, timezone=timezone, failed_at=failed_at)
+
+    assert f"{written} and is still open" in rendered.text
+    assert rendered.locale == "en"
+
+
+def test_a_moment_without_a_zone_is_refused() -> None:
+    with pytest.raises(BadInput, match="failed_at"):
+        render(failed_at=datetime(2026, 6, 12))  # noqa: DTZ001
+
+
+def test_an_unknown_template_is_named_with_its_neighbour() -> None:
+    with pytest.raises(BadInput, match=r"'payment_faild': did you mean payment_failed\?"):
+        render("payment_faild")
+    with pytest.raises(BadInput, match="known are access_limited, card_declined"):
+        render("xyzzy")
+    for name in ["_hello", "../layout", "en/payment_failed", ""]:
+        with pytest.raises(BadInput):
+            render(name)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    shutil.copytree(TEMPLATES, tmp_path / "templates")
+    return tmp_path / "templates"
+
+
+GERMAN = """---
+subject: "Zahlung über {{ amount }} an {{ company }}"
+heading: "Ihre Zahlung"
+details:
+  Betrag: "{{ amount }}"
+---
+{% if customer_name %}
+Guten Tag {{ customer_name }},
+{% endif %}
+
+am {{ failed_on }} kam Ihre Zahlung nicht an.
+"""
+
+
+def test_a_translation_is_used_for_its_language_and_writes_days_in_it(folder: Path) -> None:
+    (folder / "de").mkdir()
+    (folder / "de" / "payment_failed.liquid").write_text(GERMAN)
+    renderer = Renderer(folder)
+
+    german = renderer.render("payment_failed", replace(FACTS, locale="de-AT", currency="EUR"))
+    untranslated = renderer.render("last_notice", replace(FACTS, locale="de-AT"))
+
+    assert german.locale == "de"
+    assert "am Freitag, 12. Juni kam" in german.text
+    assert "Guten Tag Ada Lovelace,\n\nam" in german.text
+    assert 'lang="de"' in german.html
+    assert untranslated.locale == "en"
+
+
+def test_an_edited_template_is_read_again_and_an_unchanged_one_is_kept(folder: Path) -> None:
+    renderer = Renderer(folder)
+    renderer.render("payment_failed", FACTS)
+    kept = renderer._language_for("payment_failed", "en")
+    assert renderer._language_for("payment_failed", "en") is kept
+
+    path = folder / "en" / "payment_failed.liquid"
+    path.write_text(path.read_text().replace("{% include 'hello' %}", "Good morning,"))
+
+    assert "Good morning," in renderer.render("payment_failed", FACTS).text
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ("Hello {{ custmer_name }}", "line 5: 'custmer_name' is undefined"),
+        ("Hello\n{% if reminder %}", "expected tag endif"),
+        ("{{ amount | loud }}", "line 5: unknown filter 'loud'"),
+        ("{% include 'nothing' %}", "line 5: "),
+        ("{% for i in (1..1000000000) %}x{% endfor %}", r"ranges such as \(1\.\.3\)"),
+        ("{{ (1..1000000000) | join: 'x' }}", "ranges"),
+        ("{% assign a = 'xxxxxxxxxx' %}" + "{% assign a = a | append: a %}" * 30, "limit"),
+        (
+            "{% assign a = 'a b c d e f g h i j' | split: ' ' %}"
+            + "{% for b in a %}" * 9
+            + "{% endfor %}" * 9,
+            "limit",
+        ),
+    ],
+)
+def test_a_template_that_cannot_be_used_is_named_with_its_line(folder: Path, body: str, fault: str) -> None:
+    (folder / "en" / "own.liquid").write_text(f"---\nsubject: Hello\nheading: Hello\n---\n{body}\n")
+
+    with pytest.raises(BadInput, match=fault) as raised:
+        Renderer(folder).render("own", FACTS)
+
+    assert "own.liquid" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("head", "fault"),
+    [
+        ("subject: Hello", "gives no heading"),
+        ("heading: Hello", "gives no subject"),
+        ("subject: Hello\nheading: Hello\nsubjct: Hi", r"unknown key 'subjct': did you mean subject\?"),
+        ("subject: {{ amount }}", "in quotes"),
+        ("subject: Hello: you", "line 2: "),
+        ("subject: Hello\nheading: Hello\nbutton: here", "button in the head"),
+        ("subject: Hi\nheading: Hi\nbutton: {text: Go, link: 'javascript:alert(1)'}", "no http address"),
+        ("- subject", "each on a line"),
+    ],
+)
+def test_a_head_that_cannot_be_used_is_named_with_a_way_out(folder: Path, head: str, fault: str) -> None:
+    (folder / "en" / "own.liquid").write_text(f"---\n{head}\n---\nHello\n")
+
+    with pytest.raises(BadInput, match=fault):
+        Renderer(folder).render("own", FACTS)
+
+
+def test_a_document_without_a_head_is_refused(folder: Path) -> None:
+    (folder / "en" / "own.liquid").write_text("Hello\n")
+
+    with pytest.raises(BadInput, match="starts with a head"):
+        Renderer(folder).render("own", FACTS)
+
+
+def test_a_folder_without_templates_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"layout\.mjml"):
+        Renderer(tmp_path)
+
+
+def test_a_layout_that_is_no_mjml_is_refused(folder: Path) -> None:
+    (folder / "layout.mjml").write_text("<mjml><mj-body>")
+
+    with pytest.raises(BadInput, match=r"layout\.mjml"):
+        Renderer(folder).render("payment_failed", FACTS)
+
+
+def test_subjects_fit_in_an_inbox() -> None:
+    for template in ASKING + TELLING:
+        assert len(render(template).subject) <= 90, template
