@@ -35,6 +35,15 @@ TYPE_NAMES = {
     ValueType.KEYWORD_LIST: "KeywordList",
 }
 
+# A condition that the server refuses for an attribute of any other type, as far as its queries can tell
+# them apart: a keyword list takes what a keyword takes, and an integer what any number takes.
+_CONDITIONS = {
+    ValueType.KEYWORD: "`{0}` STARTS_WITH 'x'",
+    ValueType.INT: "`{0}` = 1",
+    ValueType.DATETIME: "`{0}` < '2000-01-01T00:00:00Z' AND `{0}` < 1",
+    ValueType.KEYWORD_LIST: "`{0}` = 'x'",
+}
+
 _CALL_TIMEOUT = timedelta(seconds=10)
 _NOT_ALLOWED = {RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.UNIMPLEMENTED}
 
@@ -43,7 +52,7 @@ async def register(client: Client, *, patience: timedelta = timedelta(seconds=30
     """Make every search attribute of a case usable in the client's namespace; safe to repeat.
 
     Returns the names that were added. Where the server does not let us ask or add (Temporal Cloud),
-    attributes that were made by hand are accepted.
+    attributes that were made by hand are tried out and accepted.
 
     Raises:
         BadSettings: one exists with another type, or is missing and may not be added from here; the
@@ -125,8 +134,8 @@ async def _wait_until_searchable(client: Client, patience: timedelta) -> None:
 
 
 async def _is_searchable(client: Client, keys: Iterable[SearchAttributeKey[Any]]) -> bool:
-    """Ask the way any reader may ask: a query by an unknown name is refused."""
-    query = " AND ".join(f"`{key.name}` IS NULL" for key in keys)
+    """Ask the way any reader may ask: a query by an unknown name, or with a wrong type, is refused."""
+    query = " AND ".join(_CONDITIONS[key.indexed_value_type].format(key.name) for key in keys)
     try:
         await client.count_workflows(query, rpc_timeout=_CALL_TIMEOUT)
     except RPCError as error:
@@ -143,8 +152,9 @@ def _by_hand(namespace: str, missing: Iterable[SearchAttributeKey[Any]], reason:
         f'--search-attribute "{key.name}={TYPE_NAMES[key.indexed_value_type]}"' for key in missing
     )
     return (
-        f"namespace {namespace!r} lacks search attributes ({', '.join(key.name for key in missing)}), "
-        f"and {reason}. Create them once by hand. On a server of your own:\n"
+        f"namespace {namespace!r} lacks search attributes, or has them with other types "
+        f"({', '.join(key.name for key in missing)}), and {reason}. Create them once by hand. "
+        "On a server of your own:\n"
         f"  temporal operator search-attribute create --namespace {namespace} {own}\n"
         "On Temporal Cloud:\n"
         f"  tcld namespace search-attributes add --namespace {namespace} {cloud}"

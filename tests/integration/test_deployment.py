@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,12 @@ def test_nothing_is_published_beyond_loopback(name: str) -> None:
     for port in SERVICES[name].get("ports", ()):
         assert isinstance(port, str)
         assert port.startswith("127.0.0.1:"), port
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_ours_have_the_projects_version(name: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert SERVICES[name]["image"] == f"dunwell:{project['version']}"
 
 
 def test_the_database_is_not_published() -> None:

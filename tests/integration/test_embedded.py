@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import re
 import signal
 import sys
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from temporalio.api.operatorservice.v1 import (
     AddSearchAttributesRequest,
@@ -20,7 +22,7 @@ from temporalio.api.operatorservice.v1 import (
 )
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client, WorkflowExecutionStatus
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 
 import embedded
@@ -124,9 +126,7 @@ async def test_closed_cases_are_kept_for_a_month_and_attributes_stay(client: Cli
 
 async def test_an_attribute_of_another_type_stops_the_start() -> None:
     async with connected() as (_, client):
-        await client.operator_service.add_search_attributes(
-            AddSearchAttributesRequest(namespace="default", search_attributes={"Amount": 2})  # type: ignore[dict-item]
-        )
+        await add(client, Amount=2)
         with pytest.raises(BadSettings, match=r"Amount is Keyword(.|\n)*search-attribute remove .*Amount"):
             await registration.register(client)
         await client.operator_service.remove_search_attributes(
@@ -137,42 +137,80 @@ async def test_an_attribute_of_another_type_stops_the_start() -> None:
 
 async def test_a_full_namespace_is_explained() -> None:
     async with connected() as (_, client):
-        others = {f"Other{number}": 2 for number in range(5)}
-        await client.operator_service.add_search_attributes(
-            AddSearchAttributesRequest(namespace="default", search_attributes=others)  # type: ignore[arg-type]
-        )
-        with pytest.raises(BadSettings, match=r"lacks search attributes .*the server refused them"):
+        await add(client, **{f"Other{number}": 2 for number in range(5)})
+        with pytest.raises(BadSettings, match=r"lacks search attributes(.|\n)*the server refused them"):
             await registration.register(client)
 
 
-class _NoOperator:
-    """A connection that may not ask the operator service, as on Temporal Cloud."""
+class Limited:
+    """A connection that may not do everything, as on Temporal Cloud."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, *, may_list: bool) -> None:
         self.namespace = client.namespace
         self.service_client = client.service_client
-        self.operator_service = self
         self.count_workflows = client.count_workflows
+        self.operator_service = self
+        self.lister = client.operator_service if may_list else None
 
-    async def list_search_attributes(self, *_: object, **__: object) -> None:
-        raise RPCError("denied", RPCStatusCode.PERMISSION_DENIED, b"")
+    async def list_search_attributes(self, *request: Any, **options: Any) -> Any:
+        if self.lister is None:
+            raise RPCError("denied", RPCStatusCode.PERMISSION_DENIED, b"")
+        return await self.lister.list_search_attributes(*request, **options)
+
+    async def add_search_attributes(self, *_: Any, **__: Any) -> None:
+        raise RPCError("denied", RPCStatusCode.UNIMPLEMENTED, b"")
 
 
-async def test_without_permission_the_commands_are_told_and_work_by_hand_counts() -> None:
+async def add(client: Client, **attributes: int) -> None:
+    request = AddSearchAttributesRequest(namespace=client.namespace)
+    for name, kind in attributes.items():
+        request.search_attributes[name] = kind  # type: ignore[assignment]
+    await client.operator_service.add_search_attributes(request)
+
+
+@pytest.mark.parametrize("may_list", [True, False])
+async def test_without_permission_the_commands_are_told_and_what_they_made_counts(may_list: bool) -> None:  # noqa: FBT001
     async with connected() as (_, client):
-        denied = _NoOperator(client)
+        limited: Any = Limited(client, may_list=may_list)
         with pytest.raises(BadSettings) as caught:
-            await registration.register(denied)  # type: ignore[arg-type]
-        text = str(caught.value)
+            await registration.register(limited)
+        told = str(caught.value)
         assert (
             "temporal operator search-attribute create --namespace default --name CaseStatus --type Keyw"
-            in text
+            in told
         )
         assert (
-            'tcld namespace search-attributes add --namespace default --search-attribute "CaseStatus=' in text
+            'tcld namespace search-attributes add --namespace default --search-attribute "CaseStatus=' in told
         )
         await registration.register(client)
-        assert await registration.register(denied) == ()  # type: ignore[arg-type]
+        assert await registration.register(limited) == ()
+
+
+async def test_without_permission_a_wrong_type_is_still_seen() -> None:
+    async with connected() as (_, client):
+        keyword, integer = 2, 3
+        await add(client, Amount=keyword, FailedAt=keyword, Plan=integer, Attempts=integer)
+        for _ in range(100):
+            if await registration._is_searchable(client, [search.ATTEMPTS]):
+                break
+            await asyncio.sleep(0.1)
+        limited: Any = Limited(client, may_list=False)
+        with pytest.raises(BadSettings) as caught:
+            await registration.register(limited)
+        named = re.findall(r"--name (\w+)", str(caught.value))
+        assert {"Amount", "FailedAt", "Plan"} <= set(named)
+        assert "Attempts" not in named
+
+
+async def test_a_server_that_is_gone_is_not_a_wrong_setting() -> None:
+    impatient = RetryConfig(max_retries=1, max_elapsed_time_millis=500)
+    async with embedded.run_server(None, ui=False) as server:
+        client = await Client.connect(server.address, retry_config=impatient)
+        await registration.register(client)
+    with pytest.raises(ServerUnavailable, match=r"127\.0\.0\.1:\d+ did not answer"):
+        await registration.register(client)
+    with pytest.raises(ServerUnavailable, match="retention of namespace 'default'"):
+        await embedded.keep_closed_for(client)
 
 
 async def test_a_clean_stop_leaves_no_process() -> None:
@@ -187,9 +225,10 @@ async def test_a_clean_stop_leaves_no_process() -> None:
 async def test_the_ui_is_served_on_loopback() -> None:
     async with embedded.run_server(None) as server:
         assert server.ui_url is not None
-        _, writer = await asyncio.open_connection("127.0.0.1", int(server.ui_url.rsplit(":", 1)[1]))
-        writer.close()
-        await writer.wait_closed()
+        assert server.ui_url.startswith("http://127.0.0.1:")
+        async with httpx.AsyncClient() as browser:
+            answer = await browser.get(server.ui_url, follow_redirects=True)
+        assert (answer.status_code, "<html" in answer.text) == (200, True)
 
 
 async def test_a_killed_server_forgets_nothing(tmp_path: Path) -> None:
