@@ -12,6 +12,7 @@ from errors import BadInput, BadSignature, NotKnown, ProcessorError, ProcessorRe
 from keys import OWN_ACCOUNT
 from processors.protocol import ChangeResult, ChargeAnswer, ChargeResult, Invoice, SubscriptionChange
 from processors.stripe_charge import PAY_EXPANSIONS, judge_answer, judge_decline, judge_refusal
+from processors.stripe_connection import StripeConnection
 from processors.stripe_errors import translate
 from processors.stripe_events import read_reports
 from processors.stripe_invoice import ENDED, EXPANSIONS, needs_request, paid_at, read_invoice_body
@@ -60,12 +61,12 @@ class StripeProcessor:
         # The client has no option for it: the module's switch is the only one.
         stripe.enable_telemetry = False
         self._webhook_secret = webhook_secret
-        self._http = stripe.HTTPXClient(timeout=TIMEOUT)
+        self._connection = StripeConnection(TIMEOUT)
         self._client = stripe.StripeClient(
             api_key,
             base_addresses={"api": api_base.rstrip("/")} if api_base else {},
             max_network_retries=0,
-            http_client=self._http,
+            http_client=self._connection,
         )
 
     async def read_invoice(self, account: str, invoice: str) -> Invoice:
@@ -193,7 +194,7 @@ class StripeProcessor:
 
     async def close(self) -> None:
         """Give back connections."""
-        await self._http.close_async()  # type: ignore[no-untyped-call]
+        await self._connection.close_async()
 
     async def _fetch(self, account: str, invoice: str) -> Body:
         call = self._client.v1.invoices.retrieve_async(
