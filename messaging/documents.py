@@ -23,11 +23,9 @@ if TYPE_CHECKING:
 HEAD = re.compile(r"\A---[ \t]*\r?\n(?P<head>.*?)^---[ \t]*\r?\n(?P<body>.*)\Z", re.DOTALL | re.MULTILINE)
 KEYS = ("subject", "preview", "heading", "details", "button")
 REQUIRED = ("subject", "heading")
-# A line that holds nothing but conditions is no line of the text; the newline moves into the tag, so
-# that lines are still counted as the author counts them.
-TAG_LINE = re.compile(
-    r"^[ \t]*\{%-?(?!\s*(?:include|render|echo|cycle)\b)\s*([^%]*?)\s*-?%\}[ \t]*\n", re.MULTILINE
-)
+# Stands behind each blank line of a source: paragraphs are parted where the author parted them, and not
+# where a condition leaves a line empty. No fact can hold it, and Liquid's {%- -%} takes it for space.
+PARAGRAPH = "\x1e"
 # A range is made whole before any limit is looked at, and a mail has nothing to count.
 RANGE = re.compile(r"\{[{%][^{}]*\([^(){}]*\.\.[^(){}]*\)")
 
@@ -56,7 +54,8 @@ class Filled:
 class Document:
     """One parsed template.
 
-    Paragraphs are parted by blank lines; a paragraph, detail or button that comes out empty is left out.
+    Paragraphs are parted by the blank lines of the source; one that comes out empty is left out, like a
+    detail or a button.
     """
 
     def __init__(self, path: Path, environment: Limited) -> None:
@@ -71,7 +70,7 @@ class Document:
         head = _read_head(path, found["head"])
         # Blank lines stand for the head, so that errors name the line of the file.
         above = "\n" * text[: found.start("body")].count("\n")
-        self._body = _parse(path, environment, above + TAG_LINE.sub(r"{% \1\n%}", found["body"]))
+        self._body = _parse(path, environment, above + _parted(found["body"]))
         self._parts = {
             key: _parse(path, environment, str(head.get(key) or "")) for key in KEYS[: KEYS.index("details")]
         }
@@ -95,7 +94,7 @@ class Document:
         link = button["link"]
         if button["text"] and not re.fullmatch(r"https?://[^\s\"'<>]+", link):
             raise BadInput(f"{self._path}: the button leads to {link!r}, which is no http address")
-        paragraphs = [single_line(block) for block in re.split(r"\n[ \t]*(?:\n[ \t]*)+", body)]
+        paragraphs = [single_line(block) for block in body.split(PARAGRAPH)]
         return Filled(
             subject=parts["subject"],
             preview=parts["preview"],
@@ -110,12 +109,14 @@ class Document:
 def environment_for(folder: Path) -> Limited:
     """Make the Liquid of one language: ``{% include 'what_next' %}`` puts in ``_what_next.liquid``."""
     snippets = {
-        path.stem.removeprefix("_"): TAG_LINE.sub(
-            r"{% \1\n%}", path.read_text(encoding="utf-8").replace("\r\n", "\n")
-        ).strip()
+        path.stem.removeprefix("_"): _parted(path.read_text(encoding="utf-8").strip())
         for path in sorted(folder.glob("_*.liquid"))
     }
     return Limited(undefined=StrictUndefined, loader=CachingDictLoader(snippets), autoescape=False)
+
+
+def _parted(source: str) -> str:
+    return re.sub(r"\n[ \t\r]*(?=\n)", rf"\g<0>{PARAGRAPH}", source)
 
 
 def _parse(path: Path, environment: Limited, source: str) -> BoundTemplate:

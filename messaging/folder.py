@@ -15,10 +15,10 @@ from messaging.protocol import Mail, Receipt
 
 HEADERS = ("From", "To", "Subject", "Date")
 TABLE = (
-    '<table style="font:14px/1.5 sans-serif;color:#323f4b;background:#fff;width:100%;padding:10px 16px;'
-    'border-bottom:1px solid #cbd2d9;text-align:left;direction:ltr">{rows}</table>'
+    '<div style="padding:10px 16px;background:#fff;border-bottom:1px solid #cbd2d9;direction:ltr">'
+    '<table style="font:14px/1.5 sans-serif;color:#323f4b;text-align:left">{rows}</table></div>'
 )
-ROW = '<tr><th style="width:64px;font-weight:600;vertical-align:top">{name}</th><td>{value}</td></tr>'
+ROW = '<tr><th style="padding-right:16px;font-weight:600;vertical-align:top">{name}</th><td>{value}</td></tr>'
 
 
 class FolderSender:

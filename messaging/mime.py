@@ -51,12 +51,12 @@ def mime_message(mail: Mail) -> EmailMessage:
         raise MailRefused(f"mail {mail.id}: its subject has a line break", address_at_fault=False) from None
     message["Date"] = format_datetime(datetime.now(UTC))
     message["Message-ID"] = f"<{plain_id(mail.id)}@{sender.domain}>"
-    message["Content-Language"] = mail.locale
     # Asks automatic replies (holidays, ticket systems) not to answer.
     message["Auto-Submitted"] = "auto-generated"
     # Quoted-printable passes every server, whatever the letters and however long the lines.
     message.set_content(mail.text, cte="quoted-printable")
     message.add_alternative(mail.html, subtype="html", cte="quoted-printable")
+    message["Content-Language"] = mail.locale  # set_content takes away what was set before it
     return message
 
 

@@ -104,6 +104,7 @@ async def test_a_mail_arrives_whole() -> None:
     assert message["Subject"] == MAIL.subject
     assert message["To"].addresses[0].display_name == MAIL.to_name
     assert message["Auto-Submitted"] == "auto-generated"
+    assert message["Content-Language"] == "en"
     assert message.get_content_type() == "multipart/alternative"
     assert plain.get_content().replace("\r\n", "\n") == MAIL.text, "lines of dots and long lines come through"
     assert marked_up.get_content().strip() == MAIL.html

@@ -395,6 +395,18 @@ def test_a_translation_is_used_for_its_language_and_writes_days_in_it(folder: Pa
     assert untranslated.locale == "en"
 
 
+def test_paragraphs_are_parted_where_the_author_parted_them(folder: Path) -> None:
+    (folder / "en" / "own.liquid").write_text(
+        "---\nsubject: Hello\nheading: Hello\n---\n"
+        "One,\n{% if reminder %}\nno reminder\n{% endif %}\n{% if has_card %}two{% endif %}\nand three.\n"
+        "\n{% if reminder %}\nnothing\n{% endif %}\n  \n{% if has_card %}\nFour.\n\nFive.\n{% endif %}\n"
+    )
+
+    text = Renderer(folder).render("own", FACTS).text
+
+    assert text.startswith("Hello\n\nOne, two and three.\n\nFour.\n\nFive.\n\n-- \n")
+
+
 def test_an_edited_template_is_read_again_and_an_unchanged_one_is_kept(folder: Path) -> None:
     renderer = Renderer(folder)
     renderer.render("payment_failed", FACTS)
