@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import socket
+import ssl
+import subprocess
 from dataclasses import dataclass, field, replace
 from email import message_from_bytes
 from email.policy import default
@@ -12,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult
+from aiosmtpd.smtp import SMTP, AuthResult
 
 from errors import BadInput, MailAnswerLost, MailError, MailRefused, SenderKeyRejected, SenderUnavailable
 from messaging.protocol import Mail
@@ -21,6 +24,7 @@ from messaging.smtp import SmtpSender
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from email.message import EmailMessage
+    from pathlib import Path
 
 MAIL = Mail(
     id="case_abc.day-1.message",
@@ -203,6 +207,70 @@ async def test_a_password_does_not_leave_the_machine_in_the_clear(monkeypatch: p
         await send(f"smtp://billing:secret@{address}")
 
     assert log_in.shown == []
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a certificate for loopback; its key stands in the same file."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("needs openssl to make a certificate")
+    folder = tmp_path_factory.mktemp("tls")
+    key, signed, both = folder / "key.pem", folder / "certificate.pem", folder / "both.pem"
+    kind = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([openssl, *kind, *name, "-keyout", key, "-out", signed], check=True, capture_output=True)
+    both.write_text(signed.read_text() + key.read_text())
+    return both
+
+
+def tls(certificate: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+async def test_starttls_is_used_where_it_is_offered(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    monkeypatch.setattr("messaging.smtp._Server.is_here", False)
+    sink, log_in = Sink(), LogIn(AuthResult(success=True))
+    options = {"tls_context": tls(certificate), "require_starttls": True, "authenticator": log_in}
+    with serving(sink, **options) as address:
+        await send(f"smtp://billing:secret@{address}")
+
+    assert log_in.shown == [b"secret"]
+    assert len(sink.received) == 1
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_not_trusted(certificate: Path) -> None:
+    sink, log_in = Sink(), LogIn(AuthResult(success=True))
+    with (
+        serving(sink, tls_context=tls(certificate), authenticator=log_in) as address,
+        pytest.raises(SenderUnavailable, match="certificate"),
+    ):
+        await send(f"smtp://billing:secret@{address}")
+
+    assert log_in.shown == []
+    assert sink.received == []
+
+
+async def test_tls_from_the_start(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    sink = Sink()
+    async with secured(sink, tls(certificate)) as address:
+        await send(f"smtps://{address}")
+
+    assert len(sink.received) == 1
+
+
+@contextlib.asynccontextmanager
+async def secured(sink: Sink, context: ssl.SSLContext) -> AsyncIterator[str]:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: SMTP(sink), "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 async def test_nobody_listens() -> None:
