@@ -16,6 +16,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from campaigns.declines import Ask, DeclineTable
 from campaigns.document import Campaign, FinalAction
 from errors import BadInput
 from messaging.rendering import TEMPLATES, Facts, Rendered, Renderer
@@ -231,6 +232,19 @@ def test_the_bank_s_reason_is_told_only_where_it_may_be() -> None:
     assert "The bank gave this reason: insufficient funds." in said(render())
     assert "reason" not in said(render(decline_words=None))
     assert "insufficient" not in said(render(has_card=False))
+
+
+def test_a_reason_is_told_in_words_that_a_person_understands() -> None:
+    table = DeclineTable((LIBRARY.parent / "data" / "decline_codes.csv").read_text())
+    told = {code.replace("_", " "): table.judge(code) for code in table.codes()}
+    for words, verdict in told.items():
+        if not verdict.disclose or verdict.ask is Ask.CONFIRM:
+            continue
+        text = render(decline_words=words).text
+        repeated = f"The bank gave this reason: {words}." in text
+        assert repeated == (words == "insufficient funds"), words
+    assert "is still open. The card has expired.\n" in render(decline_words="expired card").text
+    assert "is still open.\n" in render(decline_words=None).text
 
 
 HOSTILE = [
