@@ -1,23 +1,15 @@
-"""The Stripe processor against a Stripe with books of its own, with and without faults on the way."""
+"""The Stripe processor against a Stripe with books of its own."""
 
 from __future__ import annotations
 
-import asyncio
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
-import processors.stripe
 from errors import (
-    AnswerLost,
-    BadSignature,
     NotKnown,
-    ProcessorError,
-    ProcessorKeyRejected,
     ProcessorRefused,
-    ProcessorUnavailable,
 )
 from keys import OWN_ACCOUNT
 from processors.protocol import (
@@ -26,28 +18,15 @@ from processors.protocol import (
     ChargeResult,
     InvoiceState,
     PaidBy,
-    ReportKind,
     SubscriptionChange,
 )
-from processors.stripe import StripeProcessor
-from tests.stand_ins.fault_proxy import Fault, FaultProxy
-from tests.stand_ins.loopback import Answer, LoopbackServer, Request
 from tests.stand_ins.stripe_account import ASKING_THE_BANK, DECLINES, GOOD, Failed, StripeAccount
-from tests.stand_ins.stripe_webhooks import WEBHOOK_SECRET, WebhookBridge
+from tests.stand_ins.stripe_story import attempt, change
 
 if TYPE_CHECKING:
-    from processors.protocol import Report
+    from processors.stripe import StripeProcessor
 
 pytest_plugins = ("tests.integration.stripe_stand_in",)
-
-NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
-
-
-def attempt(failed: Failed, key: str = "day-3/0", method: str | None = None) -> ChargeRequest:
-    return ChargeRequest(
-        account=OWN_ACCOUNT, invoice=failed.invoice, key=f"dunwell/case/{key}", at=NOW, method=method
-    )
-
 
 # --- what is read --------------------------------------------------------------------------------
 
@@ -228,7 +207,7 @@ async def test_a_void_invoice_has_nothing_to_pay(account: StripeAccount, process
 
 
 async def test_charging_an_invoice_that_does_not_exist(processor: StripeProcessor) -> None:
-    request = ChargeRequest(OWN_ACCOUNT, "in_1nothing", "dunwell/case/day-1/0", NOW)
+    request = ChargeRequest(OWN_ACCOUNT, "in_1nothing", "dunwell/case/day-1/0", datetime.now(UTC))
     with pytest.raises(NotKnown):
         await processor.charge(request)
 
@@ -245,11 +224,6 @@ async def test_stripe_stops_retrying_what_is_taken_over(
     body = await account.get(f"/v1/invoices/{failed.invoice}")
     assert body["auto_advance"] is False
     assert (await processor.read_invoice(OWN_ACCOUNT, failed.invoice)).processor_retries_at is None
-
-
-async def change(processor: StripeProcessor, failed: Failed, what: SubscriptionChange) -> ChangeResult:
-    key = f"dunwell/case/end/{what}"
-    return await processor.change_subscription(OWN_ACCOUNT, failed.subscription, failed.invoice, what, key)
 
 
 async def test_a_subscription_is_cancelled_once(account: StripeAccount, processor: StripeProcessor) -> None:
@@ -310,290 +284,3 @@ async def test_a_subscription_that_is_gone_needs_no_change(processor: StripeProc
     gone = Failed("in_1nothing", "sub_1nothing", "cus_1nothing", "pm_1nothing")
     for what in SubscriptionChange:
         assert await change(processor, gone, what) is ChangeResult.ALREADY_SO
-
-
-# --- faults on the way ---------------------------------------------------------------------------
-
-
-async def payable(account: StripeAccount) -> Failed:
-    failed = await account.failed_renewal()
-    await account.change_card(failed.customer, GOOD)
-    return failed
-
-
-async def test_a_lost_answer_is_found_again_by_the_same_key(
-    account: StripeAccount, proxy: FaultProxy, processor: StripeProcessor
-) -> None:
-    failed = await payable(account)
-    proxy.spoil(Fault.ANSWER_LOST, path="/pay")
-
-    with pytest.raises(AnswerLost, match=failed.invoice) as lost:
-        await processor.charge(attempt(failed))
-
-    assert not lost.value.replayed_for_key
-    assert (await processor.charge(attempt(failed))).result is ChargeResult.PAID
-    assert await account.money_moved(failed.customer) == [4900]
-    sent = [call.request.headers["idempotency-key"] for call in proxy.calls if call.request.method == "POST"]
-    assert sent == ["dunwell/case/day-3/0"] * 2
-
-
-async def test_a_request_that_may_have_been_lost_counts_as_an_answer_lost(
-    account: StripeAccount, proxy: FaultProxy, processor: StripeProcessor
-) -> None:
-    failed = await payable(account)
-    proxy.spoil(Fault.REQUEST_LOST, path="/pay")
-
-    with pytest.raises(AnswerLost):
-        await processor.charge(attempt(failed))
-
-    assert await account.money_moved(failed.customer) == []
-    assert (await processor.charge(attempt(failed))).result is ChargeResult.PAID
-    assert await account.money_moved(failed.customer) == [4900]
-
-
-async def test_a_hanging_answer_is_waited_for_so_long_and_no_longer(
-    account: StripeAccount, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert processors.stripe.TIMEOUT.read is not None
-    assert processors.stripe.TIMEOUT.read < 60
-    monkeypatch.setattr(processors.stripe, "TIMEOUT", httpx.Timeout(1.0))
-    impatient = StripeProcessor(api_key="sk_test_1234567890", api_base=proxy.url + account.path)
-    failed = await payable(account)
-    proxy.spoil(Fault.ANSWER_HANGS, path="/pay")
-
-    with pytest.raises(AnswerLost, match="ReadTimeout"):
-        await impatient.charge(attempt(failed))
-
-    assert await account.money_moved(failed.customer) == [4900]
-    await impatient.close()
-
-
-async def test_a_server_error_is_settled_by_a_reading(
-    account: StripeAccount, proxy: FaultProxy, processor: StripeProcessor
-) -> None:
-    failed = await payable(account)
-    proxy.spoil(Fault.SERVER_ERROR, path="/pay")
-
-    with pytest.raises(AnswerLost, match="req_from_the_proxy") as lost:
-        await processor.charge(attempt(failed))
-
-    assert lost.value.replayed_for_key
-    invoice = await processor.read_invoice(OWN_ACCOUNT, failed.invoice)
-    assert (invoice.state, invoice.paid_by) == (InvoiceState.PAID, PaidBy.REQUEST)
-    assert await account.money_moved(failed.customer) == [4900]
-
-
-async def test_an_answer_that_is_no_json_is_an_answer_lost(
-    account: StripeAccount, proxy: FaultProxy, processor: StripeProcessor
-) -> None:
-    failed = await payable(account)
-    proxy.spoil(Fault.ANSWER_BROKEN, path="/pay")
-
-    with pytest.raises(AnswerLost):
-        await processor.charge(attempt(failed))
-
-    assert await account.money_moved(failed.customer) == [4900]
-
-
-async def test_nothing_is_done_where_no_connection_is_made(
-    account: StripeAccount, proxy: FaultProxy, processor: StripeProcessor
-) -> None:
-    failed = await payable(account)
-    await proxy.stop_listening()
-
-    with pytest.raises(ProcessorUnavailable, match="nothing was sent"):
-        await processor.charge(attempt(failed))
-    assert await account.money_moved(failed.customer) == []
-
-    await proxy.listen()
-    assert (await processor.charge(attempt(failed))).result is ChargeResult.PAID
-
-
-@pytest.mark.parametrize(
-    ("fault", "expected", "says"),
-    [
-        (Fault.BUSY, ProcessorUnavailable, "429"),
-        (Fault.KEY_IN_USE, AnswerLost, "same key is in use"),
-        (Fault.KEY_REJECTED, ProcessorKeyRejected, "DUNWELL_STRIPE_API_KEY"),
-        (Fault.NOT_ALLOWED, ProcessorKeyRejected, "permissions"),
-    ],
-)
-async def test_a_refusal_to_work_moves_no_money_and_names_no_secret(
-    account: StripeAccount,
-    proxy: FaultProxy,
-    processor: StripeProcessor,
-    fault: Fault,
-    expected: type[ProcessorError],
-    says: str,
-) -> None:
-    failed = await payable(account)
-    proxy.spoil(fault, path="/pay")
-
-    with pytest.raises(expected, match=says) as refused:
-        await processor.charge(attempt(failed))
-
-    text = str(refused.value)
-    assert failed.invoice in text
-    assert "req_from_the_proxy" in text
-    assert "1234" not in text
-    assert refused.value.__cause__ is None
-    assert refused.value.__suppress_context__
-    if isinstance(refused.value, ProcessorUnavailable):
-        assert refused.value.retry_after == timedelta(seconds=7)
-    if isinstance(refused.value, AnswerLost):
-        assert not refused.value.replayed_for_key
-    assert await account.money_moved(failed.customer) == []
-    assert len(proxy.calls) == 1, "nothing is tried again behind the caller's back"
-
-
-@pytest.mark.parametrize("fault", [Fault.ANSWER_LOST, Fault.SERVER_ERROR, Fault.BUSY, Fault.KEY_IN_USE])
-async def test_a_reading_that_fails_is_simply_made_again(
-    account: StripeAccount, proxy: FaultProxy, processor: StripeProcessor, fault: Fault
-) -> None:
-    failed = await account.failed_renewal()
-    proxy.spoil(fault)
-
-    with pytest.raises(ProcessorUnavailable):
-        await processor.read_invoice(OWN_ACCOUNT, failed.invoice)
-    assert (await processor.read_invoice(OWN_ACCOUNT, failed.invoice)).state is InvoiceState.OPEN
-
-
-async def test_a_cancellation_whose_answer_was_lost_is_found_done(
-    account: StripeAccount, proxy: FaultProxy, processor: StripeProcessor
-) -> None:
-    failed = await account.failed_renewal()
-    proxy.spoil(Fault.ANSWER_LOST, method="DELETE")
-
-    with pytest.raises(AnswerLost, match=failed.subscription):
-        await change(processor, failed, SubscriptionChange.CANCEL_NOW)
-    assert await change(processor, failed, SubscriptionChange.CANCEL_NOW) is ChangeResult.ALREADY_SO
-
-    announced = [event["type"] for event in await account.events()]
-    assert announced.count("customer.subscription.deleted") == 1
-
-
-async def test_who_paid_stays_open_where_events_may_not_be_read(
-    account: StripeAccount, proxy: FaultProxy, processor: StripeProcessor
-) -> None:
-    failed = await payable(account)
-    await processor.charge(attempt(failed))
-    proxy.spoil(Fault.NOT_ALLOWED, path="/v1/events")
-
-    invoice = await processor.read_invoice(OWN_ACCOUNT, failed.invoice)
-
-    assert (invoice.state, invoice.paid_by) == (InvoiceState.PAID, None)
-
-
-async def test_a_connected_account_is_named_with_each_request(
-    account: StripeAccount, proxy: FaultProxy, processor: StripeProcessor
-) -> None:
-    failed = await account.failed_renewal()
-
-    await processor.read_invoice("acct_1shop", failed.invoice)
-    await processor.read_invoice(OWN_ACCOUNT, failed.invoice)
-
-    named = [call.request.headers.get("stripe-account") for call in proxy.calls]
-    assert named == ["acct_1shop", "acct_1shop", None, None]
-    assert not any("x-stripe-client-telemetry" in call.request.headers for call in proxy.calls)
-
-
-async def test_many_readings_share_one_processor(account: StripeAccount, processor: StripeProcessor) -> None:
-    failed = await account.failed_renewal()
-    readings = [processor.read_invoice(OWN_ACCOUNT, failed.invoice) for _ in range(8)]
-    assert {invoice.id for invoice in await asyncio.gather(*readings)} == {failed.invoice}
-
-
-# --- webhooks ------------------------------------------------------------------------------------
-
-
-class Endpoint(LoopbackServer):
-    """Takes webhooks as the web side does: verified first, then read."""
-
-    def __init__(self, processor: StripeProcessor) -> None:
-        super().__init__()
-        self.reports: list[Report] = []
-        self._processor = processor
-
-    async def answer(self, request: Request) -> Answer:
-        self._processor.verify(request.body, request.headers.get("stripe-signature"))
-        self.reports += self._processor.reports(request.body)
-        return Answer.of({})
-
-    def told(self) -> list[tuple[ReportKind, Any]]:
-        return [
-            (report.kind, report.ours) for report in self.reports if report.kind is not ReportKind.IGNORED
-        ]
-
-
-async def test_a_case_is_told_by_signed_events_from_failure_to_payment(
-    account: StripeAccount, processor: StripeProcessor
-) -> None:
-    async with Endpoint(processor) as endpoint:
-        bridge = WebhookBridge(account, endpoint.url, WEBHOOK_SECRET)
-        failed = await account.failed_renewal()
-        await bridge.deliver(frozenset({"invoice.payment_failed"}))
-        assert endpoint.told() == [(ReportKind.PAYMENT_FAILED, False)]
-        assert endpoint.reports[0].invoice == failed.invoice
-        assert endpoint.reports[0].subscription == failed.subscription
-        assert (endpoint.reports[0].amount, endpoint.reports[0].currency) == (4900, "USD")
-
-        endpoint.reports.clear()
-        await bridge.deliver()
-        endpoint.reports.clear()
-        await processor.charge(attempt(failed, "day-1/0"))
-        await bridge.deliver()
-        assert endpoint.told() == [(ReportKind.PAYMENT_FAILED, True)]
-
-        endpoint.reports.clear()
-        card = await account.change_card(failed.customer, GOOD)
-        await bridge.deliver()
-        assert [report.method for report in endpoint.reports if report.kind is ReportKind.CARD_UPDATED] == [
-            card,
-            card,
-        ]
-
-        endpoint.reports.clear()
-        await processor.charge(attempt(failed, "card/0", method=card))
-        await bridge.deliver()
-        assert (ReportKind.PAYMENT_SUCCEEDED, True) in endpoint.told()
-
-        endpoint.reports.clear()
-        await change(processor, failed, SubscriptionChange.CANCEL_NOW)
-        await bridge.deliver()
-        assert [kind for kind, _ in endpoint.told()] == [ReportKind.CANCELLED]
-        assert await bridge.deliver() == []
-
-
-async def test_events_come_twice_and_in_any_order_and_mean_the_same(
-    account: StripeAccount, processor: StripeProcessor
-) -> None:
-    failed = await payable(account)
-    await processor.charge(attempt(failed))
-    async with Endpoint(processor) as orderly, Endpoint(processor) as wild:
-        await WebhookBridge(account, orderly.url, WEBHOOK_SECRET).deliver()
-        sent = await WebhookBridge(account, wild.url, WEBHOOK_SECRET, seed=7).deliver()
-    assert len(sent) > len(set(sent))
-    assert {(report.event, report.kind) for report in wild.reports} == {
-        (report.event, report.kind) for report in orderly.reports
-    }
-
-
-async def test_a_webhook_signed_with_another_secret_is_not_believed(
-    account: StripeAccount, processor: StripeProcessor
-) -> None:
-    await account.failed_renewal()
-    refused: list[str] = []
-
-    class Suspicious(Endpoint):
-        async def answer(self, request: Request) -> Answer:
-            try:
-                return await super().answer(request)
-            except BadSignature as error:
-                refused.append(str(error))
-                return Answer.of({}, 400)
-
-    async with Suspicious(processor) as endpoint:
-        delivered = await WebhookBridge(account, endpoint.url, "whsec_of_somebody_else").deliver()
-    assert delivered == []
-    assert refused
-    assert not any(WEBHOOK_SECRET in text for text in refused)
