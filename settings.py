@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -128,3 +129,13 @@ def load_settings(**overrides: object) -> Settings:
             expected = f" (expected: {field.description})" if field and field.description else ""
             lines.append(f"{name}: {item['msg'].removeprefix('Value error, ')}{expected}")
         raise BadSettings("\n".join(lines)) from None
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    """List every secret among the settings, for the log to hide, passwords inside addresses included."""
+    found = [value for value in dict(settings).values() if isinstance(value, SecretStr)]
+    texts = [secret.get_secret_value() for secret in (*found, *settings.api_keys)]
+    for url in (settings.database_url, settings.smtp_url.get_secret_value() if settings.smtp_url else ""):
+        password = urlsplit(url).password
+        texts += [password] if password else []
+    return texts

@@ -101,7 +101,9 @@ def make_processors(settings: Settings) -> dict[str, Processor]:
         )
     if settings.sandbox_file:
         found["sandbox"] = SandboxProcessor(
-            settings.sandbox_file, settings.sandbox_webhook_secret.get_secret_value()
+            settings.sandbox_file,
+            settings.sandbox_webhook_secret.get_secret_value(),
+            public_url=str(settings.public_url).rstrip("/"),
         )
     return found
 
@@ -128,6 +130,12 @@ async def connect(address: str | None = None) -> Client:
         raise ServerUnavailable(
             f"Temporal does not answer at {target}: start it, or set TEMPORAL_ADDRESS ({error})"
         ) from error
+
+
+async def connect_lazily() -> Client:
+    """Prepare a connection that is made at its first use: webhooks are taken while Temporal is away."""
+    config = ClientConfig.load_client_connect_config()
+    return await Client.connect(**config, plugins=[dunwell_plugin()], lazy=True)
 
 
 def is_cluster_configured() -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlmodel import col, select
+from sqlmodel import col, or_, select
 
 import keys
 from campaigns.document import AccessLevel
@@ -75,6 +75,17 @@ async def latest(session: AsyncSession, processor: str, account: str, invoice: s
 async def get(session: AsyncSession, case_id: str) -> CaseRow | None:
     """Find a case by its id."""
     return await session.get(CaseRow, case_id)
+
+
+async def named(session: AsyncSession, name: str) -> CaseRow | None:
+    """Find a case by what a person has at hand: its id, its workflow's id, or its invoice's."""
+    found = await session.exec(
+        select(CaseRow)
+        .where(or_(CaseRow.id == name, CaseRow.workflow_id == name, CaseRow.invoice == name))
+        .order_by(col(CaseRow.reserved_at).desc())
+        .limit(1)
+    )
+    return found.first()
 
 
 async def open_of_customer(

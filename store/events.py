@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import func
 from sqlmodel import col, select, update
 
 from store.database import insert_once
@@ -87,3 +88,9 @@ async def postpone(session: AsyncSession, number: int, tries: int, why: str, now
         .where(col(EventRow.number) == number)
         .values(tries=tries + 1, why=why, try_at=now + delay)
     )
+
+
+async def waiting(session: AsyncSession) -> int:
+    """Count the events that still have to be handed on."""
+    found = await session.exec(select(func.count()).select_from(EventRow).where(EventRow.state == PENDING))
+    return found.one()

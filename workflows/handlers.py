@@ -70,7 +70,7 @@ class Handlers:
     def _over(self) -> bool:
         raise AssertionError
 
-    def _is_the_start(self, name: str, body: str) -> bool:
+    def _is_the_start(self, _name: str, _body: str) -> bool:
         """Whether a signal is the very report that started the case."""
         raise AssertionError
 

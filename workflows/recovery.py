@@ -280,10 +280,10 @@ class RecoverPayment(Handlers):
     def _over(self) -> bool:
         return self._report is not None and self._report.story.closed
 
-    def _is_the_start(self, name: str, body: str) -> bool:
-        if name != FactName.PAYMENT_FAILED or not self._order.event:
+    def _is_the_start(self, _name: str, _body: str) -> bool:
+        if _name != FactName.PAYMENT_FAILED or not self._order.event:
             return False
-        return f'"{self._order.event}"' in body
+        return f'"{self._order.event}"' in _body
 
     async def _continue_as_new(self, order: OpenCase) -> None:
         """Go on as a new run before history grows too long; nothing is forgotten."""

@@ -1,0 +1,397 @@
+"""The command line: run everything locally, start a case, signal it, look at it, stop everybody."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import uuid
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import httpx
+import typer
+from rich.live import Live
+
+import console
+import demo as show
+from campaigns.preview import preview as preview_of
+from campaigns.reading import read_campaign
+from contract import FACTS, WISHES, CaseStatus, FactName, OpenCase, WishName, read_news_of
+from errors import BadInput, DunwellError, NotKnown
+from local import free_port, local_settings, run_services, run_web_alone
+from logs import configure_logs
+from processors.sandbox import SandboxProcessor
+from settings import Settings, load_settings, secrets_of
+from store import campaigns, cases, customers, schema, switches
+from web.desk import Desk
+from web.intake import ask, open_case, tell
+from wiring import connect, is_cluster_configured, make_links, open_tools
+from worker import stopped_by_signal
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from store.tables import CaseRow
+
+app = typer.Typer(
+    help="Dunwell recovers failed subscription payments.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+Result = TypeVar("Result")
+FOLDER = Path(".dunwell")
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
+Folder = Annotated[Path, typer.Option(help="Where everything local is kept.")]
+By = Annotated[str, typer.Option(help="Who asks for this; it is recorded.")]
+Why = Annotated[str, typer.Option(help="Why; it is recorded.")]
+
+
+def play(work: Callable[[], Awaitable[Result]]) -> Result:
+    """Run a command; an error that Dunwell knows ends it with a sentence, not a traceback."""
+
+    async def whole() -> Result:
+        try:
+            return await work()
+        finally:
+            # The SDK's own threads may crash a process that ends in the same moment.
+            await asyncio.sleep(0.3)
+
+    try:
+        return asyncio.run(whole())
+    except DunwellError as error:
+        console.errors.print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+
+
+# --- running ---------------------------------------------------------------------------------------
+
+
+@app.command()
+def up(folder: Folder = FOLDER) -> None:
+    """Run everything on this machine, kept in a folder, until Ctrl-C."""
+    play(lambda: _up(folder))
+
+
+async def _up(folder: Path) -> None:
+    settings = local_settings(folder)
+    _configure(settings)
+    stop = stopped_by_signal()
+    console.screen.print(f"Starting Dunwell in [bold]{folder}[/] …")
+    async with run_services(settings, folder, fixed_ports=True) as services:
+        running = {
+            "DUNWELL_DATABASE_URL": settings.database_url,
+            "DUNWELL_SANDBOX_FILE": str(settings.sandbox_file),
+        }
+        if services.temporal_address:
+            running["TEMPORAL_ADDRESS"] = services.temporal_address
+        (folder / "running.json").write_text(json.dumps(running), encoding="utf-8")
+        console.screen.print(f"[bold]web side[/]     {services.web_url}  (API key: {folder / 'api.key'})")
+        console.screen.print(f"[bold]Temporal UI[/]  {services.temporal_ui or 'as your cluster has it'}")
+        console.screen.print(f"[bold]mails[/]        {settings.mail_folder}")
+        console.screen.print(f"[bold]processors[/]   {', '.join(sorted(services.tools.processors))}")
+        console.screen.print("Ctrl-C stops it; every case is picked up again at the next start.")
+        await stop.wait()
+        console.screen.print("Stopping …")
+    (folder / "running.json").unlink(missing_ok=True)
+    console.screen.print("Stopped. Nothing is lost.")
+
+
+@app.command()
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running at the end.")] = False,
+) -> None:
+    """Watch a dozen failed payments being recovered, in a minute."""
+    raise typer.Exit(play(lambda: _demo(keep=keep)))
+
+
+async def _demo(*, keep: bool) -> int:
+    folder = Path(tempfile.mkdtemp(prefix="dunwell-demo-"))
+    for name in [name for name in os.environ if name.startswith("DUNWELL_")]:
+        # A demonstration touches nothing real, whatever this terminal is set up for.
+        del os.environ[name]
+    settings = local_settings(
+        folder,
+        default_campaign="demo",
+        port=free_port(),
+        mail_from="Northwind Streaming <billing@northwind.example>",
+    )
+    configure_logs(
+        level="INFO", style="text", secrets=secrets_of(settings), stream=(folder / "log.txt").open("a")
+    )
+    console.screen.print(f"Starting Temporal, a worker and the web side in {folder} …")
+    async with run_services(settings, folder, fixed_ports=False) as services:
+        sandbox = services.tools.processors["sandbox"]
+        assert isinstance(sandbox, SandboxProcessor)
+        headers = {"Authorization": f"Bearer {settings.api_keys[0].get_secret_value()}"}
+        async with httpx.AsyncClient(base_url=services.web_url, headers=headers, timeout=30) as api:
+            stage = show.Stage(services, sandbox, api)
+            failed_at = await show.set_the_stage(stage)
+            events = asyncio.create_task(show.let_things_happen(stage, failed_at))
+            await _watch(stage, failed_at)
+            await events
+            seconds = (datetime.now(UTC) - failed_at).total_seconds()
+            found = await show.results(stage)
+        console.print_demo_summary(found, services, seconds)
+        if keep:
+            console.screen.print("Everything is left running; Ctrl-C stops it.")
+            await stopped_by_signal().wait()
+    return 1 if any(result.faults for result in found) else 0
+
+
+async def _watch(stage: show.Stage, failed_at: datetime) -> None:
+    """Show the cases until all are closed, or until the campaign should long be over."""
+    with Live(console=console.screen, refresh_per_second=4) as live:
+        async for rows in show.progress(stage, failed_at):
+            live.update(console.demo_table(show.PAYMENTS, rows, failed_at))
+
+
+@app.command()
+def web() -> None:
+    """Run the web side alone, beside workers and a Temporal server elsewhere."""
+
+    async def run() -> None:
+        settings = load_settings()
+        _configure(settings)
+        stop = stopped_by_signal()
+        async with run_web_alone(settings):
+            await stop.wait()
+
+    play(run)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the tables of this release."""
+
+    async def run() -> None:
+        await asyncio.to_thread(schema.upgrade, load_settings().database_url)
+
+    play(run)
+    console.screen.print("The database is up to date.")
+
+
+# --- working with cases ----------------------------------------------------------------------------
+
+
+@app.command()
+def start(
+    invoice: Annotated[str, typer.Argument(help="The failed invoice's id.")],
+    processor: Annotated[str, typer.Option(help="Where the invoice is.")] = "stripe",
+    account: str = "main",
+    campaign: Annotated[str | None, typer.Option(help="Left out, the default campaign.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Open the case of a failed invoice; it is read at the processor."""
+
+    async def run() -> None:
+        async with _desk() as desk:
+            desk.tools.processor(processor)
+            order = OpenCase(processor=processor, account=account, invoice=invoice, campaign=campaign)
+            order = order.model_copy(update={"livemode": desk.settings.livemode})
+            _tell_person(await open_case(desk, order, f"cli.{uuid.uuid4().hex}"), as_json=as_json)
+
+    play(run)
+
+
+@app.command()
+def signal(
+    case: Annotated[str, typer.Argument(help="The case's id, its workflow's, or its invoice's.")],
+    name: Annotated[str, typer.Argument(help=f"One of: {', '.join([*FACTS, *WISHES])}.")],
+    data: Annotated[str, typer.Option(help="More details, as a JSON object.")] = "{}",
+    by: By = "",
+    why: Why = "",
+    as_json: AsJson = False,
+) -> None:
+    """Tell a case a fact, or put a wish to it, which needs --by and --why."""
+
+    async def run() -> None:
+        if name not in FACTS and name not in WISHES:
+            raise BadInput(f"nothing is called '{name}'; there are: {', '.join([*FACTS, *WISHES])}")
+        details = _object(data) | {key: value for key, value in (("by", by), ("why", why)) if value}
+        async with _desk() as desk:
+            row = await _find(desk, case)
+            event = str(details.pop("event", f"cli.{uuid.uuid4().hex}"))
+            try:
+                if name in FACTS:
+                    fact = read_news_of(FactName(name), json.dumps({**details, "event": event}))
+                    [delivery] = await tell(desk, [row], FactName(name), fact)
+                else:
+                    wish = WISHES[WishName(name)].model_validate(details)
+                    delivery = await ask(desk, row, WishName(name), wish, event)
+            except ValueError as error:
+                raise BadInput(f"{name} needs other details: {error}") from None
+            _tell_person(delivery, as_json=as_json)
+
+    play(run)
+
+
+@app.command()
+def status(case: str, as_json: AsJson = False) -> None:
+    """Tell a case's story: what happened, and what comes next and why."""
+
+    async def run() -> None:
+        async with _desk() as desk:
+            row = await _find(desk, case)
+            handle = desk.temporal.get_workflow_handle(row.workflow_id)
+            found = await handle.query("status", result_type=CaseStatus)
+        if as_json:
+            console.print_json(found.model_dump(mode="json"))
+        else:
+            console.screen.print(console.case_story(found))
+
+    play(run)
+
+
+@app.command("list")
+def list_cases(
+    status: Annotated[
+        str | None, typer.Option(help="waiting, charging, paused, needs review, closed.")
+    ] = None,
+    outcome: str | None = None,
+    customer: str | None = None,
+    limit: int = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List cases, the latest first."""
+
+    async def run() -> None:
+        async with open_tools(_settings(), datetime.now(UTC)) as tools, tools.database.read() as session:
+            rows = await cases.listing(
+                session, status=status, outcome=outcome, customer=customer, limit=limit
+            )
+        if as_json:
+            console.print_json([row.model_dump(mode="json", exclude={"story"}) for row in rows])
+        else:
+            console.screen.print(console.cases_table(rows))
+
+    play(run)
+
+
+@app.command()
+def preview(
+    campaign: Annotated[str, typer.Argument(help="A campaign's name, or a file.")],
+    decline: Annotated[str, typer.Option(help="The decline code of every charge.")] = "insufficient_funds",
+    no_card: Annotated[bool, typer.Option("--no-card", help="The customer has no card.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a campaign does, step by step, to a case in which nothing changes."""
+
+    async def run() -> None:
+        async with open_tools(_settings(), datetime.now(UTC)) as tools:
+            if Path(campaign).suffix in {".yaml", ".yml"}:
+                text = await asyncio.to_thread(Path(campaign).read_text, encoding="utf-8")
+                found = read_campaign(text, file=campaign, templates=tools.renderer.names())
+            else:
+                async with tools.database.read() as session:
+                    found, _ = await campaigns.version(session, campaign)
+            failed_at = datetime.now(UTC).replace(microsecond=0)
+            plans = list(preview_of(found, failed_at, tools.declines.judge(decline), has_card=not no_card))
+        if as_json:
+            console.print_json([step.model_dump(mode="json", exclude_none=True) for step in plans])
+        else:
+            title = f"{found.title or found.name}: every charge declined ({decline.replace('_', ' ')})"
+            console.screen.print(console.preview_table(plans, failed_at, title))
+
+    play(run)
+
+
+# --- stopping everybody ----------------------------------------------------------------------------
+
+
+@app.command()
+def stop(what: Annotated[str, typer.Argument(help="charges or messages")], by: By, why: Why) -> None:
+    """Stop all charges or all messages, at once, for every worker."""
+    play(lambda: _turn(what, by, why, stopped=True))
+
+
+@app.command()
+def release(what: Annotated[str, typer.Argument(help="charges or messages")], by: By, why: Why) -> None:
+    """Let charges or messages go on again; cases look within a quarter of an hour."""
+    play(lambda: _turn(what, by, why, stopped=False))
+
+
+async def _turn(what: str, by: str, why: str, *, stopped: bool) -> None:
+    if what not in {switches.CHARGES, switches.MESSAGES}:
+        raise BadInput(f"'{what}' cannot be stopped: there are charges and messages")
+    now = datetime.now(UTC)
+    async with open_tools(_settings(), now) as tools:
+        async with tools.database.begin() as session:
+            await switches.turn(session, what, stop=stopped, by=by, why=why, now=now)
+        async with tools.database.read() as session:
+            console.screen.print(console.switches_table(await switches.all_switches(session)))
+
+
+@app.command()
+def exclude(customer: str, by: By, why: Why, processor: str = "stripe", account: str = "main") -> None:
+    """Keep a customer out of dunning: new failures of theirs are recorded and not worked."""
+
+    async def run() -> None:
+        now = datetime.now(UTC)
+        async with open_tools(_settings(), now) as tools, tools.database.begin() as session:
+            await customers.keep(session, processor, account, customer, now, excluded_by=by, excluded_why=why)
+        console.screen.print(f"Customer {customer} of {processor} is excluded.")
+
+    play(run)
+
+
+# --- parts -----------------------------------------------------------------------------------------
+
+
+def _settings(folder: Path = FOLDER) -> Settings:
+    """Give the settings for a command: those of the environment, else those of what runs in the folder."""
+    running = folder / "running.json"
+    if running.exists():
+        for name, value in json.loads(running.read_text(encoding="utf-8")).items():
+            os.environ.setdefault(name, value)
+    settings = local_settings(folder) if folder.exists() else load_settings()
+    configure_logs(level="WARNING", style=settings.log_format, secrets=secrets_of(settings))
+    return settings
+
+
+def _configure(settings: Settings) -> None:
+    configure_logs(level=settings.log_level, style=settings.log_format, secrets=secrets_of(settings))
+
+
+@asynccontextmanager
+async def _desk() -> AsyncIterator[Desk]:
+    """Give what the web side works with, for one command."""
+    settings = _settings()
+    if not is_cluster_configured():
+        raise BadInput("no Temporal server is known: run 'make up' in this folder, or set TEMPORAL_ADDRESS")
+    async with open_tools(settings, datetime.now(UTC)) as tools:
+        yield Desk(settings, tools, await connect(), make_links(settings))
+
+
+async def _find(desk: Desk, name: str) -> CaseRow:
+    async with desk.tools.database.read() as session:
+        row = await cases.named(session, name)
+    if row is None:
+        raise NotKnown(f"no case, workflow or invoice is called '{name}': see 'starter.py list'")
+    return row
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise BadInput(f"--data is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise BadInput('--data is not a JSON object: write it as in \'{"method": "pm_1"}\'')
+    return found
+
+
+def _tell_person(delivery: Any, *, as_json: bool) -> None:
+    if as_json:
+        console.print_json(vars(delivery))
+    else:
+        console.screen.print(f"[bold]{delivery.became}[/]: {delivery.sentence}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(app())

@@ -1,0 +1,1 @@
+"""The HTTP side: webhooks, the API of billing services, and the customer's page."""

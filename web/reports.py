@@ -1,0 +1,99 @@
+"""What a processor's report means to our cases: the fact, and whom it concerns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from contract import Cancel, CardUpdated, Fact, FactName, InvoiceChanged, OpenCase, PaymentSucceeded
+from processors.protocol import Report, ReportKind
+from store import cases
+from web.intake import Became, Delivery, open_case, tell
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlmodel.ext.asyncio.session import AsyncSession
+
+    from store.tables import CaseRow
+    from web.desk import Desk
+
+CANCELLED = {ReportKind.CANCELLED, ReportKind.CUSTOMER_DELETED}
+CHANGED = {
+    ReportKind.INVOICE_CHANGED,
+    ReportKind.REFUNDED,
+    ReportKind.DISPUTED,
+    ReportKind.DISPUTE_CLOSED,
+}
+
+
+async def hand_on(desk: Desk, processor: str, report: Report) -> list[Delivery]:
+    """Give one report to every case that it concerns; raises RPCError while Temporal is away."""
+    why = _why_ignored(desk, report)
+    if why:
+        return [Delivery(Became.IGNORED, why)]
+    if report.kind is ReportKind.PAYMENT_FAILED and report.invoice:
+        return [await open_case(desk, _order(processor, report), report.event)]
+    fact = _fact(report)
+    if fact is None:
+        return [Delivery(Became.IGNORED, report.why)]
+    async with desk.tools.database.read() as session:
+        rows = await _concerned(session, processor, report)
+    if report.ours:
+        # Our own charge or final action, reported back: news only if its answer never reached us.
+        rows = [row for row in rows if row.closed_at is None]
+    if not rows:
+        return [Delivery(Became.NO_CASE, f"no case is concerned: {report.why}")]
+    return await tell(desk, rows, *fact)
+
+
+def _why_ignored(desk: Desk, report: Report) -> str | None:
+    if report.livemode != desk.settings.livemode:
+        mode, here = ("live", "a test one") if report.livemode else ("test-mode", "live")
+        return f"a {mode} event, and this installation is {here}"
+    if report.kind is ReportKind.IGNORED:
+        return report.why
+    if report.ours and report.kind is ReportKind.PAYMENT_FAILED:
+        return "our own charge, reported back"
+    return None
+
+
+def _order(processor: str, report: Report) -> OpenCase:
+    return OpenCase(
+        processor=processor,
+        account=report.account,
+        invoice=report.invoice or "",
+        livemode=report.livemode,
+        customer=report.customer or "",
+        amount=report.amount,
+        currency=report.currency,
+        failed_at=report.at,
+        decline=report.decline,
+        advice=report.advice,
+        method=report.method,
+        event=report.event,
+    )
+
+
+def _fact(report: Report) -> tuple[FactName, Fact] | None:
+    if report.kind is ReportKind.PAYMENT_SUCCEEDED:
+        return FactName.PAYMENT_SUCCEEDED, PaymentSucceeded(event=report.event, at=report.at)
+    if report.kind is ReportKind.CARD_UPDATED:
+        fact = CardUpdated(event=report.event, at=report.at, method=report.method, renewed=report.renewed)
+        return FactName.CARD_UPDATED, fact
+    if report.kind in CANCELLED:
+        return FactName.CANCEL, Cancel(event=report.event, at=report.at, why=report.why)
+    if report.kind in CHANGED:
+        return FactName.INVOICE_CHANGED, InvoiceChanged(event=report.event, at=report.at, what=report.why)
+    return None
+
+
+async def _concerned(session: AsyncSession, processor: str, report: Report) -> Sequence[CaseRow]:
+    """Find the cases by the closest thing that the report names: invoice, subscription, customer."""
+    if report.invoice:
+        row = await cases.latest(session, processor, report.account, report.invoice)
+        return [row] if row else []
+    if report.subscription:
+        return await cases.open_of_subscription(session, processor, report.account, report.subscription)
+    if report.customer:
+        return await cases.open_of_customer(session, processor, report.account, report.customer)
+    return []
