@@ -56,7 +56,9 @@ def translate(error: stripe.StripeError, doing: str, *, changes: bool) -> Proces
         return _connection(error, doing, changes=changes)
     if status in KEY_FAULTS:
         return _key_fault(error, doing, where)
-    if status == NOT_FOUND:
+    if status == NOT_FOUND or (
+        code_of(error) == "resource_missing" and details_of(error).get("param") == "customer"
+    ):
         return NotKnown(f"{doing} failed: Stripe knows no such thing{where}; check the id and the account")
     if status == TOO_MANY:
         return ProcessorUnavailable(
