@@ -15,7 +15,7 @@ from urllib.parse import quote
 import structlog
 import uvicorn
 
-from embedded import keep_closed_for, run_server
+from embedded import EmbeddedServer, keep_closed_for, run_server
 from processors.sandbox import SandboxProcessor
 from registration import register
 from settings import Settings, load_settings
@@ -45,6 +45,14 @@ class Services:
     web_url: str
     temporal_address: str | None
     temporal_ui: str | None
+    server: EmbeddedServer | None = None
+
+    async def server_ended(self) -> None:
+        """Wait until the embedded server ends by itself, which it never should."""
+        if self.server is None:
+            await asyncio.Event().wait()
+        else:
+            await self.server.ended()
 
     def case_url(self, workflow_id: str) -> str:
         """Give the address of a case in the Temporal UI, or its workflow id where no UI is known."""
@@ -109,6 +117,7 @@ async def run_services(
     the server, which remembers everything, goes last.
     """
     async with contextlib.AsyncExitStack() as stack:
+        server: EmbeddedServer | None = None
         address, temporal_ui = None, str(settings.temporal_ui_url) if settings.temporal_ui_url else None
         if not is_cluster_configured():
             ports = (free_port(TEMPORAL_PORT), free_port(TEMPORAL_UI_PORT)) if fixed_ports else (None, None)
@@ -130,7 +139,7 @@ async def run_services(
         if isinstance(sandbox, SandboxProcessor):
             postman = asyncio.create_task(run_postman(sandbox, f"{web_url}/webhooks/sandbox"), name="postman")
             stack.push_async_callback(_end, postman)
-        yield Services(settings, tools, desk, web_url, address, temporal_ui)
+        yield Services(settings, tools, desk, web_url, address, temporal_ui, server)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -22,7 +22,7 @@ import demo as show
 from campaigns.preview import preview as preview_of
 from campaigns.reading import read_campaign
 from contract import FACTS, WISHES, CaseStatus, FactName, OpenCase, WishName, read_news_of
-from errors import BadInput, DunwellError, NotKnown
+from errors import BadInput, DunwellError, NotKnown, ServerUnavailable
 from local import free_port, local_settings, run_services, run_web_alone
 from logs import configure_logs
 from processors.sandbox import SandboxProcessor
@@ -96,7 +96,14 @@ async def _up(folder: Path) -> None:
         console.screen.print(f"[bold]mails[/]        {settings.mail_folder}")
         console.screen.print(f"[bold]processors[/]   {', '.join(sorted(services.tools.processors))}")
         console.screen.print("Ctrl-C stops it; every case is picked up again at the next start.")
-        await stop.wait()
+        ended = asyncio.create_task(services.server_ended())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            raise ServerUnavailable(
+                f"the embedded Temporal server ended by itself: see {folder}/temporal, then start again"
+            )
+        ended.cancel()
         console.screen.print("Stopping …")
     (folder / "running.json").unlink(missing_ok=True)
     console.screen.print("Stopped. Nothing is lost.")

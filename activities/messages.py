@@ -12,11 +12,10 @@ from temporalio import activity
 import contract
 import keys
 from activities.findings import learn_from_invoice
-from activities.payments import Stand, stand
+from activities.standing import Stand, StepActivities, hold_everybody, stand
 from activities.tools import (
     STOPPED_HOLD,
     UNAVAILABLE_HOLD,
-    Tools,
     give_up,
     is_last_try,
     try_again,
@@ -25,7 +24,7 @@ from activities.tools import (
 from activities.turn import as_stored, campaign_of, conclude, flagged
 from campaigns.declines import Ask
 from campaigns.planner import FAREWELL, NOTICE, access_changes_at, end_at, next_charge_at, plan
-from campaigns.story import Action, Hold, Story
+from campaigns.story import Action, Story
 from contract import Order, Report
 from errors import (
     AnswerLost,
@@ -44,8 +43,6 @@ from messaging.rendering import Facts
 from store import attempts, customers, journal, messages, switches
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from campaigns.story import Plan
     from processors.protocol import Invoice
     from store.tables import CustomerRow
@@ -63,11 +60,8 @@ class Result:
     address_at_fault: bool = False
 
 
-class MessageActivities:
+class MessageActivities(StepActivities):
     """Everything that speaks to a mail sender, and the access level that a message announces."""
-
-    def __init__(self, tools: Tools) -> None:
-        self._tools = tools
 
     @activity.defn(name=contract.SEND_MESSAGE)
     async def send_message(self, order: Order) -> Report:
@@ -97,7 +91,8 @@ class MessageActivities:
         try:
             result = await self._send(at, story, step, invoice)
         except SenderKeyRejected as error:
-            return await self._sender_held(at, step.id, str(error))
+            await hold_everybody(self._tools, switches.of_sender(sender.name), str(error), at.now)
+            return await self._held(at, step.id, STOPPED_HOLD, f"the mail sender rejected our key: {error}")
         except SenderUnavailable as error:
             if not is_last_try():
                 raise try_again(error) from error
@@ -154,6 +149,7 @@ class MessageActivities:
             why_not = _undeliverable(customer)
             if why_not is not None or customer is None or customer.email is None:
                 return Result(messages.FAILED, why_not or "the customer has no address")
+            mail = self._mail(at, story, step, invoice, customer)
             template = step.template or ""
             fresh = await messages.claim(
                 session, story.case_id, step.id, template, at.now, sender=sender.name
@@ -166,9 +162,8 @@ class MessageActivities:
                 return Result(
                     messages.UNKNOWN, "a worker stopped while it was being sent; it is not sent again"
                 )
-            row.state, row.address, row.locale = messages.SENDING, customer.email, customer.locale
+            row.state, row.address, row.locale = messages.SENDING, customer.email, mail.locale
             session.add(row)
-        mail = self._mail(at, story, step, invoice, customer)
         try:
             receipt = await sender.send(mail)
         except MailRefused as error:
@@ -197,7 +192,7 @@ class MessageActivities:
             subject=rendered.subject,
             html=rendered.html,
             text=rendered.text,
-            locale=facts.locale,
+            locale=rendered.locale,
         )
 
     def _facts(self, at: Stand, story: Story, step: Plan, invoice: Invoice, customer: CustomerRow) -> Facts:
@@ -274,27 +269,6 @@ class MessageActivities:
             "message.settled", case=story.case_id, invoice=story.invoice, message=step.id, state=result.state
         )
         return report
-
-    async def _sender_held(self, at: Stand, action: str, why: str) -> Report:
-        """Stop all mail and tell a person once: the sender's credentials were rejected."""
-        name = switches.of_sender(self._tools.sender.name)
-        async with self._tools.database.begin() as session:
-            stopped = await switches.turn(
-                session, name, stop=True, by="dunwell", why=why, now=at.now, probe_at=at.now + STOPPED_HOLD
-            )
-            if stopped:
-                key = f"{name}.{at.now:%Y-%m-%dT%H:%M}"
-                await journal.alert(session, key, "key rejected", f"{name} is held: {why}", at.now)
-        return await self._held(at, action, STOPPED_HOLD, f"the mail sender rejected our key: {why}")
-
-    async def _held(self, at: Stand, action: str, length: timedelta, why: str) -> Report:
-        hold = Hold(action=action, until=at.now + length, why=why)
-        log.warning("case.held", case=at.story.case_id, invoice=at.story.invoice, action=action, why=why)
-        return await self._conclude(at, at.story.model_copy(update={"hold": hold}), f"{action} waits: {why}")
-
-    async def _conclude(self, at: Stand, story: Story, *lines: str) -> Report:
-        async with self._tools.database.begin() as session:
-            return await conclude(session, at.campaign, story, at.now, lines)
 
 
 def _undeliverable(customer: CustomerRow | None) -> str | None:

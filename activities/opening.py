@@ -10,7 +10,7 @@ from temporalio import activity
 import contract
 import keys
 from activities.findings import learn_from_decline, learn_from_invoice
-from activities.payments import hold_processor
+from activities.standing import hold_everybody
 from activities.tools import Tools, give_up, is_last_try, try_again, virtual_now
 from activities.turn import conclude, money
 from campaigns.money import spell_money
@@ -24,7 +24,7 @@ from errors import (
     ProcessorRefused,
     ProcessorUnavailable,
 )
-from store import attempts, campaigns, cases, customers, journal
+from store import attempts, campaigns, cases, customers, journal, switches
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -72,7 +72,8 @@ class OpeningActivities:
         try:
             invoice = await self._tools.processor(order.processor).read_invoice(order.account, order.invoice)
         except ProcessorKeyRejected as error:
-            await hold_processor(self._tools, order.processor, order.account, str(error), now)
+            switch = switches.of_processor(order.processor, order.account)
+            await hold_everybody(self._tools, switch, str(error), now)
             raise try_again(error) from error
         except (ProcessorUnavailable, AnswerLost) as error:
             raise try_again(error) from error

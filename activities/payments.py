@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -11,20 +10,18 @@ from temporalio import activity
 import contract
 import keys
 from activities.findings import learn_from_charge, learn_from_invoice
+from activities.standing import Stand, StepActivities, hold_everybody, stand
 from activities.tools import (
     SETTLING_PATIENCE,
     STOPPED_HOLD,
     UNAVAILABLE_HOLD,
-    Tools,
     give_up,
     is_last_try,
     try_again,
-    virtual_now,
 )
-from activities.turn import as_stored, campaign_of, conclude, flagged, money
+from activities.turn import conclude, flagged, money
 from campaigns.document import FinalAction
-from campaigns.planner import plan
-from campaigns.story import Action, Ending, Hold, Outcome, Story, Trigger, Unsettled
+from campaigns.story import Action, Ending, Outcome, Story, Trigger, Unsettled
 from contract import Order, Report
 from errors import AnswerLost, NotKnown, ProcessorKeyRejected, ProcessorRefused, ProcessorUnavailable
 from processors.protocol import (
@@ -38,65 +35,17 @@ from processors.protocol import (
 from store import attempts, cases, journal, switches
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from collections.abc import Awaitable, Callable
+    from datetime import timedelta
 
-    from campaigns.document import Campaign
     from campaigns.story import Plan
     from store.tables import AttemptRow
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True)
-class Stand:
-    """How things stand at the head of an activity: the story as stored, and what is really next."""
-
-    story: Story
-    campaign: Campaign
-    next: Plan
-    now: datetime
-    stop: str | None
-
-
-async def stand(tools: Tools, order: Order, *switch_names: str) -> Stand:
-    """Plan again before doing anything, and look whether somebody has stopped everybody."""
-    now = virtual_now()
-    async with tools.database.begin() as session:
-        story = await as_stored(session, order.story)
-        campaign = await campaign_of(session, story)
-        stop = await switches.stopped(session, *switch_names)
-        if stop is not None and stop.probe_at is not None:
-            may = await switches.may_probe(session, stop.name, now, now + STOPPED_HOLD)
-            stop = None if may else stop
-    if story.livemode != tools.livemode and not story.closed:
-        why = (
-            "the case is live and this installation is not"
-            if story.livemode
-            else "a test case in a live installation"
-        )
-        story = story.model_copy(update={"review": f"{why}: nothing is done"})
-    reason = f"{stop.name} stopped by {stop.by}: {stop.why}" if stop else None
-    return Stand(story, campaign, plan(campaign, story, now), now, reason)
-
-
-async def hold_processor(tools: Tools, processor: str, account: str, why: str, now: datetime) -> None:
-    """Stop one processor account for every case, and tell a person once: its key was rejected."""
-    name = switches.of_processor(processor, account)
-    async with tools.database.begin() as session:
-        stopped = await switches.turn(
-            session, name, stop=True, by="dunwell", why=why, now=now, probe_at=now + STOPPED_HOLD
-        )
-        if stopped:
-            await journal.alert(
-                session, f"{name}.{now:%Y-%m-%dT%H:%M}", "key rejected", f"{name} is held: {why}", now
-            )
-
-
-class PaymentActivities:
+class PaymentActivities(StepActivities):
     """Everything that speaks to a payment processor after the case is open."""
-
-    def __init__(self, tools: Tools) -> None:
-        self._tools = tools
 
     @activity.defn(name=contract.RETRY_PAYMENT)
     async def retry_payment(self, order: Order) -> Report:
@@ -106,33 +55,9 @@ class PaymentActivities:
         step = at.next
         if step.action is not Action.CHARGE or step.id != order.plan.id or (step.at and step.at > at.now):
             return await self._conclude(at, at.story)
-        if at.stop:
-            return await self._held(at, step.id, STOPPED_HOLD, at.stop)
-        try:
-            invoice = await self._read(at)
-            story = await self._learn(at, invoice)
-            if story.ending:
-                return await self._conclude(at, story)
-            if invoice.pending:
-                return await self._held(
-                    at, step.id, UNAVAILABLE_HOLD, "another payment of it is being processed"
-                )
-            attempt = await self._claim(at, story, step)
-            answer = await self._charge(at, attempt)
-        except ProcessorKeyRejected as error:
-            return await self._key_rejected(at, step.id, error)
-        except ProcessorUnavailable as error:
-            if not is_last_try():
-                raise try_again(error) from error
-            why = f"the processor was not to be reached: {error}"
-            return await self._held(at, step.id, UNAVAILABLE_HOLD, why)
-        except AnswerLost as error:
-            if not is_last_try():
-                raise try_again(error) from error
-            return await self._unsettled(at, step, str(error))
-        except (NotKnown, ProcessorRefused) as error:
-            raise give_up(error) from error
-        return await self._settled(at, story, attempt, answer)
+        return await self._speak(
+            at, step.id, UNAVAILABLE_HOLD, lambda: self._charge_once(at, step), doubt=step
+        )
 
     @activity.defn(name=contract.CHECK_INVOICE)
     async def check_invoice(self, order: Order) -> Report:
@@ -140,19 +65,7 @@ class PaymentActivities:
         at = await stand(self._tools, order, self._switch(order.story))
         if at.next.action is not Action.LOOK:
             return await self._conclude(at, at.story)
-        if at.stop:
-            return await self._held(at, "look", STOPPED_HOLD, at.stop)
-        try:
-            story = await self._learn(at, await self._read(at))
-        except ProcessorKeyRejected as error:
-            return await self._key_rejected(at, "look", error)
-        except (ProcessorUnavailable, AnswerLost) as error:
-            if not is_last_try():
-                raise try_again(error) from error
-            return await self._held(at, "look", STOPPED_HOLD, str(error))
-        except (NotKnown, ProcessorRefused) as error:
-            raise give_up(error) from error
-        return await self._conclude(at, story.model_copy(update={"look": None}))
+        return await self._speak(at, "look", STOPPED_HOLD, lambda: self._look(at))
 
     @activity.defn(name=contract.END_SUBSCRIPTION)
     async def end_subscription(self, order: Order) -> Report:
@@ -161,21 +74,57 @@ class PaymentActivities:
         step = at.next
         if step.action is not Action.END or (step.at and step.at > at.now):
             return await self._conclude(at, at.story)
+        return await self._speak(at, step.id, UNAVAILABLE_HOLD, lambda: self._end(at, step))
+
+    # --- the conversations -----------------------------------------------------------------------
+
+    async def _speak(
+        self,
+        at: Stand,
+        action: str,
+        wait: timedelta,
+        conversation: Callable[[], Awaitable[Report]],
+        doubt: Plan | None = None,
+    ) -> Report:
+        """Hold one conversation with the processor; what goes wrong becomes a later try or a person's matter.
+
+        ``doubt`` is given where a lost answer may mean that money was taken.
+        """
         if at.stop:
-            return await self._held(at, step.id, STOPPED_HOLD, at.stop)
+            return await self._held(at, action, STOPPED_HOLD, at.stop)
         try:
-            story = await self._learn(at, await self._read(at))
-            if story.ending:
-                return await self._conclude(at, story)
-            line = await self._end(story, at.campaign.end.action)
+            return await conversation()
         except ProcessorKeyRejected as error:
-            return await self._key_rejected(at, step.id, error)
+            await hold_everybody(self._tools, self._switch(at.story), str(error), at.now)
+            return await self._held(at, action, STOPPED_HOLD, f"the processor rejected our key: {error}")
         except (ProcessorUnavailable, AnswerLost) as error:
             if not is_last_try():
                 raise try_again(error) from error
-            return await self._held(at, step.id, UNAVAILABLE_HOLD, str(error))
+            if doubt is not None and isinstance(error, AnswerLost):
+                return await self._unsettled(at, doubt, str(error))
+            return await self._held(at, action, wait, f"the processor was not to be reached: {error}")
         except (NotKnown, ProcessorRefused) as error:
             raise give_up(error) from error
+
+    async def _charge_once(self, at: Stand, step: Plan) -> Report:
+        invoice = await self._read(at)
+        story = await self._learn(at, invoice)
+        if story.ending:
+            return await self._conclude(at, story)
+        if invoice.pending:
+            return await self._held(at, step.id, UNAVAILABLE_HOLD, "another payment of it is being processed")
+        attempt = await self._claim(at, story, step)
+        return await self._settled(at, story, attempt, await self._charge(at, attempt))
+
+    async def _look(self, at: Stand) -> Report:
+        story = await self._learn(at, await self._read(at))
+        return await self._conclude(at, story.model_copy(update={"look": None}))
+
+    async def _end(self, at: Stand, step: Plan) -> Report:
+        story = await self._learn(at, await self._read(at))
+        if story.ending:
+            return await self._conclude(at, story)
+        line = await self._change_subscription(story, at.campaign.end.action)
         ending = Ending(outcome=Outcome.EXHAUSTED, final_action=at.campaign.end.action, at=at.now)
         done = {**story.done, step.id: at.now}
         story = story.model_copy(update={"ending": ending, "done": done, "hold": None})
@@ -183,7 +132,7 @@ class PaymentActivities:
             await journal.enter(session, story.case_id, step.id, journal.SUBSCRIPTION, line, at.now)
             return await conclude(session, at.campaign, story, at.now, [line])
 
-    # --- parts ---------------------------------------------------------------------------------
+    # --- parts -----------------------------------------------------------------------------------
 
     def _switch(self, story: Story) -> str:
         return switches.of_processor(story.processor, story.account)
@@ -290,7 +239,7 @@ class PaymentActivities:
         )
         return report
 
-    async def _end(self, story: Story, action: FinalAction) -> str:
+    async def _change_subscription(self, story: Story, action: FinalAction) -> str:
         words = str(action).replace("_", " ")
         if action is FinalAction.LEAVE or story.subscription is None:
             return f"final action {words}: nothing was asked of the processor"
@@ -304,17 +253,6 @@ class PaymentActivities:
         return f"final action {words}" + (
             ": it was so already" if result is ChangeResult.ALREADY_SO else ": done"
         )
-
-    async def _key_rejected(self, at: Stand, action: str, error: ProcessorKeyRejected) -> Report:
-        await hold_processor(self._tools, at.story.processor, at.story.account, str(error), at.now)
-        why = f"the processor rejected our key: {error}"
-        return await self._held(at, action, STOPPED_HOLD, why)
-
-    async def _held(self, at: Stand, action: str, length: timedelta, why: str) -> Report:
-        """Leave the action undone and say when it is tried again."""
-        hold = Hold(action=action, until=at.now + length, why=why)
-        log.warning("case.held", case=at.story.case_id, invoice=at.story.invoice, action=action, why=why)
-        return await self._conclude(at, at.story.model_copy(update={"hold": hold}), f"{action} waits: {why}")
 
     async def _unsettled(self, at: Stand, step: Plan, why: str) -> Report:
         """Keep asking what became of a charge, and hand it to a person when patience ends."""
@@ -340,7 +278,3 @@ class PaymentActivities:
                 session, key, "charge unsettled", f"{story.case_id}: {line}", at.now, story.case_id
             )
             return await conclude(session, at.campaign, story, at.now, [line])
-
-    async def _conclude(self, at: Stand, story: Story, *lines: str) -> Report:
-        async with self._tools.database.begin() as session:
-            return await conclude(session, at.campaign, story, at.now, lines)

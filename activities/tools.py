@@ -10,7 +10,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from contract import TECHNICAL_TRIES
-from errors import BadInput, ProcessorUnavailable, SenderUnavailable
+from errors import AnswerLost, BadInput, ProcessorUnavailable, SenderUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 UNAVAILABLE_HOLD = timedelta(hours=1)
 # A stop that a person set, or a rejected key: looked at again this often.
 STOPPED_HOLD = timedelta(minutes=15)
+# After a server error the processor may still be at work on the request: a read that comes too soon would
+# show no payment, and the charge would be made twice.
+SETTLING_DELAY = timedelta(seconds=10)
 # A charge whose fate is unknown goes to a person well before the processor forgets its key (24 hours).
 SETTLING_PATIENCE = timedelta(hours=20)
 
@@ -67,6 +70,8 @@ def is_last_try() -> bool:
 def try_again(error: Exception) -> ApplicationError:
     """Wrap expected trouble so that Temporal tries again, after as long as the other side asked for."""
     delay = error.retry_after if isinstance(error, ProcessorUnavailable | SenderUnavailable) else None
+    if isinstance(error, AnswerLost) and error.replayed_for_key:
+        delay = SETTLING_DELAY
     return ApplicationError(
         str(error),
         type=type(error).__name__,

@@ -14,7 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Executable
     from sqlalchemy.engine import URL
     from sqlalchemy.sql.schema import Table
 
@@ -83,8 +83,15 @@ async def insert_once(session: AsyncSession, table: Any, **values: object) -> bo
     target: Table = table.__table__
     dialect = session.get_bind().dialect.name
     insert = sqlite.insert(target) if dialect == "sqlite" else postgresql.insert(target)
-    result = await session.execute(insert.values(**_with_defaults(table, values)).on_conflict_do_nothing())
-    return bool(result.rowcount)  # type: ignore[attr-defined]
+    return await execute(session, insert.values(**_with_defaults(table, values)).on_conflict_do_nothing()) > 0
+
+
+async def execute(session: AsyncSession, statement: Executable) -> int:
+    """Carry out a statement that gives no rows back; gives the number of rows that it touched."""
+    await session.flush()
+    connection = await session.connection()
+    result = await connection.execute(statement)
+    return int(result.rowcount)
 
 
 def _with_defaults(table: Any, values: dict[str, object]) -> dict[str, object]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func
 from sqlmodel import col, select, update
 
-from store.database import insert_once
+from store.database import execute, insert_once
 from store.tables import EventRow
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ async def claim_due(session: AsyncSession, now: datetime, limit: int = 50) -> Se
     rows = (await session.exec(wanted)).all()
     if rows:
         numbers = [row.number for row in rows]
-        await session.execute(
-            update(EventRow).where(col(EventRow.number).in_(numbers)).values(try_at=now + CLAIM)
+        await execute(
+            session, update(EventRow).where(col(EventRow.number).in_(numbers)).values(try_at=now + CLAIM)
         )
     return rows
 
@@ -73,20 +73,22 @@ async def settle(
     answer: dict[str, Any] | None = None,
 ) -> None:
     """Write down what became of an event."""
-    await session.execute(
+    await execute(
+        session,
         update(EventRow)
         .where(col(EventRow.number) == number)
-        .values(state=state, why=why, case_id=case_id, answer=answer, settled_at=now)
+        .values(state=state, why=why, case_id=case_id, answer=answer, settled_at=now),
     )
 
 
 async def postpone(session: AsyncSession, number: int, tries: int, why: str, now: datetime) -> None:
     """Try an event again later, each time after a longer wait."""
     delay = min(FIRST_DELAY * 2**tries, LONGEST_DELAY)
-    await session.execute(
+    await execute(
+        session,
         update(EventRow)
         .where(col(EventRow.number) == number)
-        .values(tries=tries + 1, why=why, try_at=now + delay)
+        .values(tries=tries + 1, why=why, try_at=now + delay),
     )
 
 
