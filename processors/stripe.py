@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Literal
 import httpx
 import stripe
 
-from errors import BadInput, BadSignature, NotKnown, ProcessorError, ProcessorRefused
+from errors import BadInput, BadSettings, BadSignature, NotKnown, ProcessorError, ProcessorRefused
 from keys import OWN_ACCOUNT
 from processors.protocol import ChangeResult, ChargeAnswer, ChargeResult, Invoice, SubscriptionChange
-from processors.stripe_charge import PAY_EXPANSIONS, judge_answer, judge_decline, judge_refusal
+from processors.stripe_charge import CLOSED, PAY_EXPANSIONS, judge_answer, judge_decline, judge_refusal
 from processors.stripe_connection import StripeConnection
 from processors.stripe_errors import translate
 from processors.stripe_events import read_reports
 from processors.stripe_invoice import ENDED, EXPANSIONS, needs_request, paid_at, read_invoice_body
-from processors.stripe_shapes import NOTHING, Body, charge_of, expanded, identifier, rows
+from processors.stripe_shapes import NOTHING, Body, charge_of, expanded, identifier, rows, text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from processors.protocol import ChargeRequest, Report
 
 # Ours, because Stripe's client waits 80 seconds: an activity must be able to answer within a minute.
-TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+# A charge waits for a bank; a reading can simply be made again, and three of them may follow each other.
+CHARGE_TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+READ_TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 # How old a webhook may be, in seconds; Stripe's own default (https://docs.stripe.com/webhooks#replay-attacks).
 TOLERANCE = 300
 # Around the moment of payment, in seconds, in which Stripe writes the event that announces it.
@@ -56,12 +58,15 @@ class StripeProcessor:
     ) -> None:
         """Make a client that never retries by itself and never reports timings to Stripe.
 
-        Retries are Temporal's, where they can be seen; two layers of them would multiply.
+        Retries are Temporal's, where they can be seen; two layers of them would multiply. Raises
+        BadSettings where the key is none, such as one with the end of its line still on it.
         """
+        if not (api_key.isascii() and api_key.isprintable() and api_key.strip() == api_key != ""):
+            raise BadSettings("DUNWELL_STRIPE_API_KEY is empty, or has a space or a line's end in it")
         # The client has no option for it: the module's switch is the only one.
         stripe.enable_telemetry = False
         self._webhook_secret = webhook_secret
-        self._connection = StripeConnection(TIMEOUT)
+        self._connection = StripeConnection(reads=READ_TIMEOUT, changes=CHARGE_TIMEOUT)
         self._client = stripe.StripeClient(
             api_key,
             base_addresses={"api": api_base.rstrip("/")} if api_base else {},
@@ -117,11 +122,15 @@ class StripeProcessor:
     async def take_over_retries(self, account: str, invoice: str, key: str) -> None:
         """Stop Stripe's own retries of this invoice, and with them its reminders of it.
 
-        The account's schedule of retries and its mails for other invoices can be changed only in
+        An invoice that has been closed meanwhile has none. The account's schedule of retries and its mails for other invoices can be changed only in
         Stripe's dashboard.
         """
         call = self._client.v1.invoices.update_async(invoice, {"auto_advance": False}, _options(account, key))
-        await _ask(call, f"taking over the retries of invoice {invoice}", changes=True)
+        try:
+            await _ask(call, f"taking over the retries of invoice {invoice}", changes=True)
+        except ProcessorRefused:
+            if (await self._fetch(account, invoice)).get("status") not in CLOSED:
+                raise
 
     async def change_subscription(
         self, account: str, subscription: str, invoice: str, change: SubscriptionChange, key: str
@@ -239,11 +248,11 @@ class StripeProcessor:
         if answer.result is not ChargeResult.NEEDS_CUSTOMER:
             return answer
         try:
-            found = await self.read_invoice(request.account, request.invoice)
+            found = await self._fetch(request.account, request.invoice)
         except (ProcessorError, BadInput):
             # The answer stands without the page's address, which can be read again.
             return answer
-        return replace(answer, confirm_url=found.confirm_url)
+        return replace(answer, confirm_url=text(found.get("hosted_invoice_url")))
 
     def _change(
         self, subscription: str, change: SubscriptionChange, options: RequestOptions

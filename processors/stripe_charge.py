@@ -37,6 +37,7 @@ HALF_WAY = frozenset(
     }
 )
 CONFIRM_DECLINES = frozenset({CONFIRM, "authentication_not_handled"})
+CLOSED = frozenset({InvoiceState.PAID, InvoiceState.VOID, InvoiceState.UNCOLLECTIBLE})
 # Ours, for a customer without a card: Stripe refuses the request instead of declining a card.
 NO_METHOD = "no_payment_method"
 
@@ -51,11 +52,7 @@ def judge_answer(body: Body, request: ChargeRequest) -> ChargeAnswer:
     if body.get("status") == "paid":
         return ChargeAnswer(ChargeResult.PAID, payment=payment, method=method)
     if is_pending(body):
-        raise AnswerLost(
-            f"charging invoice {request.invoice}: payment {payment} has been started and will be settled"
-            " by the bank later; read the invoice to learn what became of it",
-            replayed_for_key=True,
-        )
+        raise _under_way(request)
     statuses = {expanded(item.value).get("status") for item in payments_of(body)}
     decline = decline_of(body)
     if decline and "requires_action" not in statuses:
@@ -88,14 +85,24 @@ def judge_refusal(
     """Read a 400 by the invoice as it is now; None where the request itself is wrong.
 
     An invoice that is closed has nothing to pay. A card that is gone, or was never there, is a decline
-    that only a new card can mend.
+    that only a new card can mend. Raises AnswerLost where another payment of it is still under way.
     """
-    if found.state not in (InvoiceState.OPEN, InvoiceState.UNCOLLECTIBLE):
+    if found.state in CLOSED:
         return ChargeAnswer(ChargeResult.NOTHING_TO_PAY, payment=found.payment)
+    if found.pending:
+        raise _under_way(request)
     gone = code_of(error) == "resource_missing" and error.param in ("payment_method", "source")
     if gone or (request.method is None and found.card is None):
         return ChargeAnswer(ChargeResult.DECLINED, decline=NO_METHOD, method=request.method)
     return None
+
+
+def _under_way(request: ChargeRequest) -> AnswerLost:
+    return AnswerLost(
+        f"charging invoice {request.invoice}: a payment of it has been started and will be settled by the"
+        " bank later; read the invoice to learn what became of it",
+        replayed_for_key=True,
+    )
 
 
 def _declined(decline: Decline, method: str | None) -> ChargeAnswer:

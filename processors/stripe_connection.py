@@ -20,17 +20,22 @@ class StripeConnection(stripe.HTTPClient):
 
     name = "httpx"
 
-    def __init__(self, timeout: httpx.Timeout) -> None:
-        """Open no connection yet; ``timeout`` holds for every request."""
+    def __init__(self, *, reads: httpx.Timeout, changes: httpx.Timeout) -> None:
+        """Open no connection yet; ``reads`` is how long to wait for what can simply be asked again."""
         super().__init__()
-        self._connections = httpx.AsyncClient(timeout=timeout)
+        self._reads = reads
+        self._changes = changes
+        self._connections = httpx.AsyncClient()
 
     async def request_async(
         self, method: str, url: str, headers: Mapping[str, str], post_data: str | bytes | None = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
         """Send one request once."""
+        timeout = self._reads if method.lower() == "get" else self._changes
         try:
-            answer = await self._connections.request(method, url, headers=headers, content=post_data)
+            answer = await self._connections.request(
+                method, url, headers=headers, content=post_data, timeout=timeout
+            )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             said = f"no answer from Stripe: {type(error).__name__}"
             raise stripe.APIConnectionError(said) from error  # type: ignore[no-untyped-call]

@@ -32,11 +32,12 @@ NOTHING_SENT = (
     httpx.ConnectTimeout,
     httpx.PoolTimeout,
     httpx.ProxyError,
-    httpx.UnsupportedProtocol,
-    httpx.InvalidURL,
 )
+# Raised by httpx for a request that is none.
+NEVER_TO_BE_SENT = (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL)
 
 KEY_FAULTS = frozenset({401, 403})
+REDIRECTION = 300
 NOT_FOUND = 404
 CONFLICT = 409
 TOO_MANY = 429
@@ -52,7 +53,7 @@ def translate(error: stripe.StripeError, doing: str, *, changes: bool) -> Proces
     """
     status = error.http_status
     where = f" (request {error.request_id})" if error.request_id else ""
-    if status is None or isinstance(error, stripe.APIConnectionError):
+    if isinstance(error, stripe.APIConnectionError):
         return _connection(error, doing, changes=changes)
     if status in KEY_FAULTS:
         return _key_fault(error, doing, where)
@@ -65,7 +66,7 @@ def translate(error: stripe.StripeError, doing: str, *, changes: bool) -> Proces
             f"{doing} failed: Stripe has too much to do (429){where}; nothing was done, try again later",
             retry_after=_retry_after(error.headers or {}),
         )
-    if status == CONFLICT or status >= SERVER_FAULT or status < 300:  # noqa: PLR2004
+    if status is not None and (status == CONFLICT or status >= SERVER_FAULT or status < REDIRECTION):
         return _unclear(error, doing, where, changes=changes)
     return ProcessorRefused(
         f"{doing} failed: Stripe refused it{where}: {error.user_message}; it will not be accepted as it is"
@@ -90,15 +91,20 @@ def _key_fault(error: stripe.StripeError, doing: str, where: str) -> ProcessorEr
             f"{doing} failed: our key may not act for this account{where};"
             " let the account connect again, or cancel its cases"
         )
+    # The library itself refuses a key that is empty or cannot be one, before anything is sent.
+    said = f"Stripe answered {error.http_status}" if error.http_status else "it cannot be a key of Stripe's"
     return ProcessorKeyRejected(
-        f"{doing} failed: Stripe answered {error.http_status}{where};"
-        " check DUNWELL_STRIPE_API_KEY and the permissions of that key"
+        f"{doing} failed: {said}{where}; check DUNWELL_STRIPE_API_KEY and the permissions of that key"
     )
 
 
 def _connection(error: stripe.StripeError, doing: str, *, changes: bool) -> ProcessorError:
     cause = error.__cause__
     name = type(cause or error).__name__
+    if isinstance(cause, NEVER_TO_BE_SENT):
+        return ProcessorRefused(
+            f"{doing} failed: it cannot be sent at all ({name}); check its ids and DUNWELL_STRIPE_API_BASE"
+        )
     if isinstance(cause, NOTHING_SENT):
         return ProcessorUnavailable(
             f"{doing} failed: Stripe could not be reached ({name}); nothing was sent, try again later"

@@ -168,12 +168,22 @@ async def test_a_bank_debit_under_way_is_settled_by_reading_and_not_charged_agai
     scripted.will_answer("POST", PAY, started)
     scripted.will_answer("GET", INVOICE, started)
 
-    with pytest.raises(AnswerLost, match="pi_1 has been started") as lost:
+    with pytest.raises(AnswerLost, match="has been started") as lost:
         await charged(scripted_processor)
 
     assert lost.value.replayed_for_key
     found = await scripted_processor.read_invoice(OWN_ACCOUNT, "in_1")
     assert (found.state, found.pending) == (InvoiceState.OPEN, True)
+
+
+async def test_a_charge_refused_because_of_a_debit_under_way_waits_for_it(
+    scripted: ScriptedStripe, scripted_processor: StripeProcessor
+) -> None:
+    scripted.will_fail("POST", PAY, 400, type="invalid_request_error", message="A payment is processing.")
+    scripted.will_answer("GET", INVOICE, invoice(payment=intent("processing")))
+
+    with pytest.raises(AnswerLost, match="has been started"):
+        await charged(scripted_processor)
 
 
 async def test_a_paid_answer_names_its_payment(

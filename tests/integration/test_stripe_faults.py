@@ -14,6 +14,7 @@ from errors import (
     AnswerLost,
     ProcessorError,
     ProcessorKeyRejected,
+    ProcessorRefused,
     ProcessorUnavailable,
 )
 from keys import OWN_ACCOUNT
@@ -67,9 +68,9 @@ async def test_a_request_that_may_have_been_lost_counts_as_an_answer_lost(
 async def test_a_hanging_answer_is_waited_for_so_long_and_no_longer(
     account: StripeAccount, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert processors.stripe.TIMEOUT.read is not None
-    assert processors.stripe.TIMEOUT.read < 60
-    monkeypatch.setattr(processors.stripe, "TIMEOUT", httpx.Timeout(1.0))
+    assert processors.stripe.CHARGE_TIMEOUT.read is not None
+    assert processors.stripe.CHARGE_TIMEOUT.read < 60
+    monkeypatch.setattr(processors.stripe, "CHARGE_TIMEOUT", httpx.Timeout(1.0))
     impatient = StripeProcessor(api_key="sk_test_1234567890", api_base=proxy.url + account.path)
     failed = await payable(account)
     proxy.spoil(Fault.ANSWER_HANGS, path="/pay")
@@ -214,3 +215,12 @@ async def test_many_readings_share_one_processor(account: StripeAccount, process
     failed = await account.failed_renewal()
     readings = [processor.read_invoice(OWN_ACCOUNT, failed.invoice) for _ in range(8)]
     assert {invoice.id for invoice in await asyncio.gather(*readings)} == {failed.invoice}
+
+
+@pytest.mark.parametrize("base", ["ftp://127.0.0.1:1", "http://:99999999"])
+async def test_an_address_that_is_none_is_not_tried_for_ever(base: str) -> None:
+    wrong = StripeProcessor(api_key="sk_test_1", api_base=base)
+
+    with pytest.raises(ProcessorRefused, match="DUNWELL_STRIPE_API_BASE"):
+        await wrong.read_invoice(OWN_ACCOUNT, "in_1")
+    await wrong.close()

@@ -226,6 +226,17 @@ async def test_stripe_stops_retrying_what_is_taken_over(
     assert (await processor.read_invoice(OWN_ACCOUNT, failed.invoice)).processor_retries_at is None
 
 
+async def test_there_is_nothing_to_take_over_of_what_was_paid_meanwhile(
+    account: StripeAccount, processor: StripeProcessor
+) -> None:
+    failed = await account.failed_renewal()
+    await account.post(f"/v1/invoices/{failed.invoice}/pay", {"paid_out_of_band": "true"})
+
+    await processor.take_over_retries(OWN_ACCOUNT, failed.invoice, "dunwell/case/take-over")
+
+    assert (await account.get(f"/v1/invoices/{failed.invoice}"))["status"] == "paid"
+
+
 async def test_a_subscription_is_cancelled_once(account: StripeAccount, processor: StripeProcessor) -> None:
     failed = await account.failed_renewal()
 

@@ -1,4 +1,4 @@
-"""Which webhooks of Stripe's are believed."""
+"""Which webhooks of Stripe's are believed, and which keys are taken at all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 import pytest
 import pytest_asyncio
 
-from errors import BadSignature
+from errors import BadSettings, BadSignature
 from processors.stripe import StripeProcessor
 from tests.stand_ins.stripe_webhooks import signature
 
@@ -65,3 +65,10 @@ def test_without_a_secret_the_setting_is_named(secret: str | None) -> None:
     unset = StripeProcessor(api_key="sk_test_1", webhook_secret=secret)
     with pytest.raises(BadSignature, match="DUNWELL_STRIPE_WEBHOOK_SECRET"):
         unset.verify(BODY, signature(BODY, SECRET))
+
+
+@pytest.mark.parametrize("key", ["", " ", "sk_test_1\n", " sk_test_1", "sk_test_é"])
+def test_a_key_that_cannot_be_one_stops_the_start(key: str) -> None:
+    with pytest.raises(BadSettings, match="DUNWELL_STRIPE_API_KEY") as refused:
+        StripeProcessor(api_key=key)
+    assert "test_" not in str(refused.value)
