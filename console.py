@@ -138,7 +138,9 @@ def print_demo_summary(found: Sequence[Result], services: Services, seconds: flo
         table.add_column(heading)
     for result in found:
         state = state_of(result.case) if result.case else Text("nothing", style="red")
-        mails = ", ".join(message.template for message in result.messages if message.state == "sent")
+        mails = ", ".join(
+            message.template.replace("_", " ") for message in result.messages if message.state == "sent"
+        )
         table.add_row(result.payment.name, state, str(result.charged), mails)
     screen.print(table)
     screen.print("[bold]Each case in the Temporal UI[/] (with --keep it stays up):")

@@ -302,12 +302,14 @@ class Order(Value):
 class Report(Value):
     """What an activity answers: the case as it stands now, what comes next, and what to tell ops.
 
+    ``sentence`` says where the case stands in one sentence; ``lines`` are new in the timeline.
     ``answers`` maps the id of a wish to what became of it.
     """
 
     story: Story
     plan: Plan
     attributes: Attributes
+    sentence: str = ""
     lines: tuple[Line, ...] = ()
     answers: dict[str, WishAnswer] = {}
 

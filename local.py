@@ -23,6 +23,7 @@ from web.app import make_app
 from web.desk import Desk
 from web.postman import run_postman
 from wiring import connect, connect_lazily, is_cluster_configured, make_links, make_workers, open_tools
+from worker import ended
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -138,14 +139,8 @@ async def run_services(
         sandbox = tools.processors.get("sandbox")
         if isinstance(sandbox, SandboxProcessor):
             postman = asyncio.create_task(run_postman(sandbox, f"{web_url}/webhooks/sandbox"), name="postman")
-            stack.push_async_callback(_end, postman)
+            stack.push_async_callback(ended, postman)
         yield Services(settings, tools, desk, web_url, address, temporal_ui, server)
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
 
 
 class _QuietServer(uvicorn.Server):

@@ -66,6 +66,7 @@ async def open_tools(settings: Settings, now: datetime) -> AsyncIterator[Tools]:
             livemode=settings.livemode,
             default_campaign=settings.default_campaign,
             mail_from=settings.mail_from,
+            alert_to=settings.alert_to,
             link=make_links(settings).to_change_card,
         )
     finally:

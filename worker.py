@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from alerting import run_alerting
 from errors import DunwellError
 from logs import configure_logs
 from registration import register
@@ -27,12 +28,20 @@ async def run(settings: Settings) -> None:
     async with open_tools(settings, datetime.now(UTC)) as tools, contextlib.AsyncExitStack() as stack:
         for worker in make_workers(client, tools, charges_per_second=settings.charges_per_second):
             await stack.enter_async_context(worker)
+        stack.push_async_callback(ended, asyncio.create_task(run_alerting(tools), name="alerting"))
         log.info("worker.started", namespace=client.namespace, processors=sorted(tools.processors))
         await stop.wait()
         log.info("worker.stopping")
     log.info("worker.stopped")
     # The SDK's own threads may crash a process that ends in the same moment.
     await asyncio.sleep(0.3)
+
+
+async def ended(task: asyncio.Task[None]) -> None:
+    """Cancel a task that runs for ever, and wait until it has ended."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 def stopped_by_signal() -> asyncio.Event:

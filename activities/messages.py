@@ -237,7 +237,9 @@ class MessageActivities(StepActivities):
 
     async def _settled(self, at: Stand, story: Story, step: Plan, result: Result) -> Report:
         words = {messages.SENT: "sent", messages.UNKNOWN: "may have been sent", messages.DROPPED: "dropped"}
-        line = f"mail '{step.template}' {words.get(result.state, 'not sent')}: {result.detail}"
+        # The subject stays in the database: an owner may have put a customer's name into it.
+        reason = "" if result.state == messages.SENT else f": {result.detail}"
+        line = f"mail '{step.template}' {words.get(result.state, 'not sent')}{reason}"
         update: dict[str, object] = {"done": {**story.done, step.id: at.now}, "hold": None}
         if story.card_notice == step.id:
             update["card_notice"] = None

@@ -14,7 +14,7 @@ from activities.standing import hold_everybody
 from activities.tools import Tools, give_up, is_last_try, try_again, virtual_now
 from activities.turn import conclude, money
 from campaigns.money import spell_money
-from campaigns.story import Action, Ending, Outcome, Plan, Story
+from campaigns.story import Action, Ending, Outcome, Plan, Status, Story
 from contract import Line, OpenCase, Report
 from errors import (
     AnswerLost,
@@ -96,7 +96,8 @@ class OpeningActivities:
         return Report(
             story=story,
             plan=plan,
-            attributes=contract.Attributes(status=row.status),
+            attributes=contract.Attributes(status=Status(row.status)),
+            sentence=row.sentence,
             lines=(Line(at=now, text=text),),
         )
 

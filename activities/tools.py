@@ -46,6 +46,7 @@ class Tools:
     default_campaign: str
     mail_from: str
     link: Callable[[str, datetime], str]
+    alert_to: str | None = None
 
     def processor(self, name: str) -> Processor:
         """Find a processor by name; raises BadInput naming those that are configured."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from campaigns.document import AccessLevel
+from campaigns.durations import spell_moment
 from campaigns.money import spell_money
 from campaigns.planner import overtaken, plan
 from campaigns.story import Action, Outcome, Status, Story
@@ -59,11 +60,13 @@ async def conclude(
         assert ending is not None
         story, closing = await _close(session, story, ending, now)
         told += [Line(at=now, text=text) for text in closing]
-    await cases.save(session, story, upcoming, sentence(story, upcoming, now), now)
+    standing = sentence(story, upcoming, now)
+    await cases.save(session, story, upcoming, standing, now)
     return Report(
         story=story,
         plan=upcoming,
         attributes=attributes(story, upcoming, now),
+        sentence=standing,
         lines=tuple(told),
         answers=dict(answers or {}),
     )
@@ -118,12 +121,12 @@ def spell_ending(ending: Ending) -> str:
 
 def sentence(story: Story, upcoming: Plan, now: datetime) -> str:
     """Say in one sentence where the case stands and what comes next."""
-    if story.ending and story.closed:
+    if story.ending:
         return spell_ending(story.ending)
     status = story.status(now)
     if upcoming.action is Action.WAIT or status is Status.NEEDS_REVIEW:
         return upcoming.why
-    when = f"{upcoming.at:%d %B %Y %H:%M:%S} UTC" if upcoming.at else "when there is news"
+    when = spell_moment(upcoming.at) if upcoming.at else "news"
     return f"next {upcoming.action} on {when}: {upcoming.why}"
 
 

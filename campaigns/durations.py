@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer
@@ -56,6 +56,11 @@ def spell_duration(length: timedelta) -> str:
         if count:
             parts.append(f"{count} {unit}{'' if count == 1 else 's'}")
     return " ".join(parts[:2]) or "0 seconds"
+
+
+def spell_moment(at: datetime) -> str:
+    """Write a time as ops read it: to the minute, or to the second where a campaign counts in seconds."""
+    return f"{at:%d %b %Y %H:%M:%S} UTC" if at.second else f"{at:%d %b %Y %H:%M} UTC"
 
 
 Duration = Annotated[

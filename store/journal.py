@@ -48,7 +48,25 @@ async def alerts(session: AsyncSession, case_id: str | None = None) -> Sequence[
     return (await session.exec(wanted)).all()
 
 
-async def unmailed_alerts(session: AsyncSession) -> Sequence[AlertRow]:
-    """List alerts that have not been mailed to anybody yet."""
-    wanted = select(AlertRow).where(col(AlertRow.mailed_at).is_(None)).order_by(col(AlertRow.at)).limit(50)
-    return (await session.exec(wanted)).all()
+async def claim_untold(session: AsyncSession, now: datetime, limit: int = 50) -> Sequence[AlertRow]:
+    """Take the alerts that nobody was told yet, for this caller alone."""
+    wanted = (
+        select(AlertRow)
+        .where(col(AlertRow.told_at).is_(None))
+        .order_by(col(AlertRow.at))
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = (await session.exec(wanted)).all()
+    for row in rows:
+        row.told_at = now
+        session.add(row)
+    return rows
+
+
+async def untell(session: AsyncSession, key: str) -> None:
+    """Put an alert back that could not be passed on."""
+    row = await session.get(AlertRow, key)
+    if row is not None:
+        row.told_at = None
+        session.add(row)

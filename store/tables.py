@@ -295,7 +295,7 @@ class EntryRow(SQLModel, table=True):
 
 
 class AlertRow(SQLModel, table=True):
-    """Something a person was told, once for each ``key``."""
+    """Something that a person has to know, once for each ``key``; ``told_at`` is when it was passed on."""
 
     __tablename__ = "alerts"
 
@@ -304,7 +304,7 @@ class AlertRow(SQLModel, table=True):
     kind: str
     text: str = _text()
     at: datetime = _moment(index=True)
-    mailed_at: datetime | None = _moment_or_none()
+    told_at: datetime | None = _moment_or_none(index=True)
 
 
 class InstallationRow(SQLModel, table=True):

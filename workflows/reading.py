@@ -8,13 +8,13 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     import keys
+    from campaigns.durations import spell_moment
     from campaigns.money import spell_money
     from campaigns.story import Action, Status
     from contract import CaseStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from campaigns.story import Plan
     from contract import Line, OpenCase, Report
@@ -39,39 +39,17 @@ def summary(report: Report, plan: Plan) -> str:
 
 
 def resting(plan: Plan) -> str:
-    """Name a timer in the UI's timeline: ``Until 12 June 09:03: charge (step day-3: …)``."""
-    if plan.at is None:
-        return plan.why
-    return f"Until {moment(plan.at)}: {plan.action} ({plan.why})"
-
-
-def moment(at: datetime) -> str:
-    """Write a time as ops read it, to the minute, or to the second where a campaign counts in seconds."""
-    return f"{at:%d %B %Y %H:%M:%S} UTC" if at.second else f"{at:%d %B %Y %H:%M} UTC"
-
-
-def sentence(report: Report) -> str:
-    """Say in one sentence where the case stands."""
-    ending = report.story.ending
-    if report.story.closed and ending:
-        named = ending.lever or ending.by or ending.final_action
-        return (
-            f"{ending.outcome}"
-            + (f" by {named}" if named else "")
-            + (f": {ending.why}" if ending.why else "")
-        )
-    if report.plan.at is None or report.plan.action is Action.WAIT:
-        return report.plan.why
-    return f"next: {report.plan.action} on {moment(report.plan.at)}: {report.plan.why}"
+    """Name a timer in the UI's timeline: ``charge on 12 Jun 2026 09:03 UTC · step day-3: …``."""
+    return plan.why if plan.at is None else f"{plan.action} on {spell_moment(plan.at)} · {plan.why}"
 
 
 def details(report: Report, timeline: Sequence[Line]) -> str:
     """Write the case as Markdown: where it stands, what comes next and why, and what happened."""
     story = report.story
     status = report.attributes.status
-    head = f"## {spell_money(story.amount, story.currency)} · {status}\n\n**{sentence(report)}**\n"
+    head = f"## {spell_money(story.amount, story.currency)} · {status}\n\n**{report.sentence}**\n"
     rows = [
-        f"| {moment(line.at)} | {line.text[:LONGEST_LINE].replace('|', '/')} |"
+        f"| {spell_moment(line.at)} | {line.text[:LONGEST_LINE].replace('|', '/')} |"
         for line in timeline[-SHOWN_LINES:]
     ]
     left_out = len(timeline) - len(rows)
@@ -95,7 +73,7 @@ def status(order: OpenCase, report: Report | None, timeline: Sequence[Line]) -> 
         workflow_id=name,
         status=report.attributes.status,
         outcome=ending.outcome if ending else None,
-        sentence=sentence(report),
+        sentence=report.sentence,
         next_step=None if report.story.closed else report.plan,
         story=report.story,
         timeline=tuple(timeline),

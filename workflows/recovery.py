@@ -299,7 +299,7 @@ class RecoverPayment(Handlers):
         assert self._report is not None
         story = self._report.story
         outcome = story.ending.outcome if story.ending else Outcome.EXCLUDED
-        return CaseResult(case_id=story.case_id, outcome=outcome, sentence=reading.sentence(self._report))
+        return CaseResult(case_id=story.case_id, outcome=outcome, sentence=self._report.sentence)
 
 
 def _passes(error: ActivityError) -> bool:
