@@ -100,9 +100,10 @@ def _by_uv(wanted: str) -> list[Path]:
 
 
 def _by_pyenv(wanted: str) -> list[Path]:
-    root = os.environ.get("PYENV_ROOT") or (_ask("pyenv", "root") if shutil.which("pyenv") else "")
+    asked = _ask("pyenv", "root") if shutil.which("pyenv") else ""
+    root = os.environ.get("PYENV_ROOT") or asked or str(Path.home() / ".pyenv")
     # Pyenv's own shim refuses a version that is installed and not chosen: go to the interpreter itself.
-    return sorted(Path(root).glob(f"versions/{wanted}*/bin/python"), reverse=True) if root else []
+    return sorted(Path(root).glob(f"versions/{wanted}*/bin/python"), reverse=True)
 
 
 def _answers(candidate: Path, wanted: str) -> bool:
