@@ -42,6 +42,11 @@ class _Hide:
             value = {key: self._clean(item) for key, item in value.items()}
         elif isinstance(value, list | tuple):
             value = [self._clean(item) for item in value]
+        elif value is not None and not isinstance(value, bool | int | float):
+            # A renderer would write it by its repr, where a secret may stand as well.
+            shown = str(value) if isinstance(value, BaseException) else repr(value)
+            cleaned = self._clean(shown)
+            value = cleaned if cleaned != shown else value
         return value
 
 

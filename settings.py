@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -137,5 +137,6 @@ def secrets_of(settings: Settings) -> list[str]:
     texts = [secret.get_secret_value() for secret in (*found, *settings.api_keys)]
     for url in (settings.database_url, settings.smtp_url.get_secret_value() if settings.smtp_url else ""):
         password = urlsplit(url).password
-        texts += [password] if password else []
+        # Drivers and servers tell it as it is, an address as it is written.
+        texts += [password, unquote(password)] if password else []
     return texts

@@ -12,7 +12,7 @@ from campaigns.document import Campaign, End, Messages, Step, Takes
 from errors import BadCampaign, Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 PARTS: dict[str | int, type[BaseModel]] = {"steps": Step, "end": End, "takes": Takes, "messages": Messages}
 
@@ -32,15 +32,27 @@ def read_campaign(text: str, *, file: str, templates: Collection[str] | None = N
         raise BadCampaign([Fault(file, mark.line + 1 if mark else 1, None, f"not YAML: {what}")]) from None
     if not isinstance(data, dict):
         raise BadCampaign([Fault(file, 1, None, "a campaign is a mapping that starts with 'name:'")])
+    twice = list(_keys_that_stand_twice(root, file, data))
+    if twice:
+        raise BadCampaign(twice)
     try:
         campaign = Campaign.model_validate(data)
     except ValidationError as error:
-        faults = [fault for item in error.errors() for fault in _faults(item, file, root, data)]
+        found = [item for item in error.errors() if not _follows_from_another(item, error)]
+        faults = [fault for item in found for fault in _faults(item, file, root, data)]
         raise BadCampaign(sorted(faults, key=lambda fault: fault.line)) from None
     faults = [] if templates is None else _missing_templates(campaign, file, root, templates)
     if faults:
         raise BadCampaign(faults)
     return campaign
+
+
+def _follows_from_another(item: Any, error: ValidationError) -> bool:
+    """Whether pydantic counts a list as too short only because its items have faults of their own."""
+    place = item["loc"]
+    return item["type"] == "too_short" and any(
+        len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in error.errors()
+    )
 
 
 def _faults(item: Any, file: str, root: yaml.Node | None, data: Any) -> list[Fault]:
@@ -97,6 +109,25 @@ def _line(node: yaml.Node | None, place: Sequence[str | int]) -> int:
             break
         node = found
     return line
+
+
+def _keys_that_stand_twice(
+    node: yaml.Node | None, file: str, data: Any, place: tuple[str | int, ...] = ()
+) -> Iterator[Fault]:
+    """Find keys that YAML's reader would take silently, the last one winning."""
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                what = f"'{key.value}' stands twice"
+                yield Fault(
+                    file, key.start_mark.line + 1, _step(data, (*place, key.value)), what, "keep one of them"
+                )
+            seen.add(key.value)
+            yield from _keys_that_stand_twice(value, file, data, (*place, key.value))
+    elif isinstance(node, yaml.SequenceNode):
+        for number, item in enumerate(node.value):
+            yield from _keys_that_stand_twice(item, file, data, (*place, number))
 
 
 def _step(data: Any, place: Sequence[str | int]) -> str | None:
