@@ -1,0 +1,127 @@
+"""What all tests share: a server that skips time, databases of both kinds, and quiet logs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+import structlog
+from temporalio.testing import WorkflowEnvironment
+
+import embedded
+import registration
+from plugin import dunwell_plugin
+from store import schema
+from tests.stand_ins import postgres
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from tests.scenarios.stage import Stage
+
+TIME_SKIPPING = ("--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true")
+SQLITE, POSTGRESQL = "sqlite", "postgresql"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let pass SQLModel's advice to use ``exec``, which takes no insert and no update of core tables."""
+    config.addinivalue_line("filterwarnings", r"ignore:\s+.*use `session.exec\(\)`:DeprecationWarning")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet_logs() -> Iterator[None]:
+    """Keep what the tests provoke out of their output; a test of the logs sets them up by itself."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
+        logger_factory=structlog.ReturnLoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session")
+async def skipping() -> AsyncIterator[WorkflowEnvironment]:
+    """Give the session's Temporal server on which every workflow has a clock that can be put forward."""
+    binary = embedded.find_binary()
+    if binary is None:
+        _lacking("no temporal binary for this platform")
+    environment = await WorkflowEnvironment.start_time_skipping_v2(
+        dev_server_existing_path=str(binary),
+        dev_server_extra_args=list(TIME_SKIPPING),
+        dev_server_log_level="error",
+        plugins=[dunwell_plugin()],
+    )
+    async with environment:
+        await registration.register(environment.client)
+        # A workflow must not run ahead of the test, so none is ever started with skipping on.
+        with environment.with_time_skipping_disabled():
+            yield environment
+
+
+class Databases:
+    """Makes fresh databases, migrated, each a copy of one that was migrated once a session."""
+
+    def __init__(self, folder: Path, closing: ExitStack) -> None:
+        self._folder = folder
+        self._closing = closing
+        self._made = 0
+        self._server: postgres.PostgresServer | None = None
+        self._template = folder / "template.db"
+        schema.upgrade(f"sqlite:///{self._template}")
+
+    def fresh(self, kind: str) -> str:
+        """Give the address of a new database of a kind."""
+        return self._fresh_sqlite() if kind == SQLITE else self._fresh_postgresql()
+
+    def _fresh_sqlite(self) -> str:
+        self._made += 1
+        copy = self._folder / f"{self._made}.db"
+        shutil.copy(self._template, copy)
+        return f"sqlite:///{copy}"
+
+    def _fresh_postgresql(self) -> str:
+        if self._server is None:
+            try:
+                self._server = self._closing.enter_context(postgres.running())
+            except postgres.PostgresMissing as missing:
+                _lacking(str(missing))
+            schema.upgrade(self._server.make(postgres.TEMPLATE))
+        return self._server.make(like=postgres.TEMPLATE)
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    """Give the maker of databases."""
+    with ExitStack() as closing:
+        yield Databases(tmp_path_factory.mktemp("databases"), closing)
+
+
+@pytest.fixture(params=[SQLITE, POSTGRESQL])
+def database_url(request: pytest.FixtureRequest, databases: Databases) -> str:
+    """Give a test a fresh database, once of each kind."""
+    return databases.fresh(request.param)
+
+
+@pytest.fixture(scope="session")
+async def stage(
+    skipping: WorkflowEnvironment, databases: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Stage]:
+    """Give the stage on which timelines are played, several at a time."""
+    from tests.scenarios import stage as theatre  # noqa: PLC0415 -- wires all of Dunwell; few tests need it
+
+    played_on = theatre.Stage(skipping, databases.fresh, tmp_path_factory.mktemp("scenarios"))
+    yield played_on
+    await played_on.close()
+
+
+def _lacking(what: str) -> NoReturn:
+    """Leave a test out where the machine lacks something, except where that would go unseen."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(what)
+    pytest.skip(what)

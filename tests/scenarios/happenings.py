@@ -1,0 +1,195 @@
+"""What can happen in a timeline besides the passing of time."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+import contract
+import keys
+import search
+from processors.protocol import SubscriptionChange
+from store import campaigns, switches
+from tests.scenarios.timeline import campaign_document, read_offset
+from tests.scenarios.world import ACCOUNT, CARD, CUSTOMER, PROCESSOR
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from tests.scenarios.timeline import Happening, Timeline, Told
+    from tests.scenarios.world import World
+
+Case = WorkflowHandle[Any, contract.CaseResult]
+FIRST_EVENT = "evt_failed"
+
+
+async def report_failure(world: World, timeline: Timeline, told: Told) -> Case:
+    """Tell of the failure as the web side does: start, or signal what runs already.
+
+    This is the place where a signed webhook goes over HTTP once these tests have the web side.
+    """
+    order = contract.OpenCase(
+        processor=PROCESSOR,
+        invoice=world.invoice,
+        customer=CUSTOMER,
+        amount=timeline.invoice.amount,
+        currency=timeline.invoice.currency,
+        failed_at=world.failed_at,
+        decline=timeline.decline,
+        event=FIRST_EVENT,
+        livemode=timeline.invoice.livemode,
+    )
+    reuse = WorkflowIDReusePolicy.REJECT_DUPLICATE
+    if told.forgotten:
+        reuse = WorkflowIDReusePolicy.ALLOW_DUPLICATE
+
+    async def start() -> Case:
+        return await world.client.start_workflow(
+            contract.RECOVER_PAYMENT,
+            order,
+            id=keys.workflow_id(PROCESSOR, ACCOUNT, world.invoice, order.episode),
+            task_queue=world.queue,
+            search_attributes=search.pairs(contract.first_attributes(order)),
+            start_signal=contract.FactName.PAYMENT_FAILED,
+            start_signal_args=[{"event": FIRST_EVENT}],
+            id_reuse_policy=reuse,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            result_type=contract.CaseResult,
+        )
+
+    handles = list(await asyncio.gather(*(start() for _ in range(told.together))))
+    handles += [await start() for _ in range(told.times - told.together)]
+    assert len({handle.result_run_id for handle in handles}) == 1, "one failure started several workflows"
+    return handles[0]
+
+
+async def happen(world: World, timeline: Timeline, handle: Case, happening: Happening) -> str | None:
+    """Let one thing happen; gives the answer where somebody was answered."""
+    now = world.time(happening.at)
+    if happening.workers == "stop":
+        await world.stop_workers()
+    for name, how in happening.switch.items():
+        await _turn(world, name, stop=how == "stop", now=now)
+    world.sender.behaviour |= happening.sender
+    if happening.publish:
+        async with world.tools.database.begin() as session:
+            document = campaign_document(happening.publish)
+            await campaigns.publish(session, document, file="edited", author="tests", note="", now=now)
+    for name, given in happening.processor.items():
+        await _at_the_processor(world, name, given, now)
+    answer = await _say(world, handle, happening)
+    if happening.temporal_ui == "cancel":
+        await handle.cancel()
+    if happening.workers == "start":
+        await world.start_workers()
+    elif happening.workers == "start as a test installation":
+        await world.start_workers(livemode=False)
+    if happening.reported:
+        answer = await _report_again(world, timeline, happening.reported)
+    return answer
+
+
+async def _turn(world: World, name: str, *, stop: bool, now: datetime) -> None:
+    async with world.tools.database.begin() as session:
+        await switches.turn(
+            session, name, stop=stop, by="ops@example.com", why="a stop for everybody", now=now
+        )
+
+
+async def _at_the_processor(world: World, name: str, given: dict[str, Any], now: datetime) -> None:
+    """Call one of the sandbox's driving methods; what a timeline leaves out is the case's own."""
+    method = getattr(world.sandbox, name)
+    known: dict[str, Any] = {
+        "at": now,
+        "account": ACCOUNT,
+        "customer": CUSTOMER,
+        "card": CARD,
+        "invoice": world.invoice,
+        "subscription": f"sub_{world.invoice}",
+        "key": f"shop/{name}/{now.isoformat()}",
+    }
+    wanted = inspect.signature(method).parameters
+    values = {key: value for key, value in known.items() if key in wanted} | given
+    if "change" in values:
+        values["change"] = SubscriptionChange(values["change"])
+    await method(**values)
+
+
+async def _say(world: World, handle: Case, happening: Happening) -> str | None:
+    """Send what the timeline says: facts as signals, wishes as updates."""
+    signals = happening.signal if isinstance(happening.signal, list) else [happening.signal]
+    facts = [(name, body) for signal in signals for name, body in signal.items()]
+    answers = []
+    for number, (name, body) in enumerate(facts):
+        event = f"evt_{name}_{happening.at}_{number}".replace(" ", "_")
+        told = {"event": event, **_with_times(world, body or {})} if isinstance(body, dict | None) else body
+        answers.append(await _signal(world, handle, name, told))
+    for name, body in happening.wish.items():
+        answers.append(await _ask(handle, name, _with_times(world, body)))
+    told_back = [answer for answer in answers if answer]
+    return told_back[-1] if told_back else None
+
+
+def _with_times(world: World, body: dict[str, Any]) -> dict[str, Any]:
+    """Write the times of a message, given as offsets, as times."""
+    return {
+        key: world.time(read_offset(value)).isoformat()
+        if isinstance(value, str) and re.match(r"\+\d", value)
+        else value
+        for key, value in body.items()
+    }
+
+
+async def _signal(world: World, handle: Case, name: str, body: Any) -> str | None:
+    """Send a signal; one for a closed case is settled by a workflow of its own, as the web side does it."""
+    try:
+        await handle.signal(name, body)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+    else:
+        return None
+    case = keys.case_id(handle.id)
+    late = contract.LateFact(case_id=case, name=name, body=json.dumps(body), event=body["event"])
+    answer: str = await world.client.execute_workflow(
+        contract.SETTLE_LATE_FACT,
+        late,
+        id=keys.late_fact_workflow_id(case, late.event),
+        task_queue=world.queue,
+        result_type=str,
+    )
+    return answer
+
+
+async def _ask(handle: Case, name: str, body: dict[str, Any]) -> str:
+    """Ask a wish, and give the answer after ``granted:`` or ``refused:``."""
+    wish = contract.WISHES[contract.WishName(name)].model_validate(body)
+    try:
+        answer: contract.WishAnswer = await handle.execute_update(name, wish, result_type=contract.WishAnswer)
+    except WorkflowUpdateFailedError as error:
+        return f"refused: {error.cause}"
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return f"refused: {error.message}"
+    return f"{'granted' if answer.granted else 'refused'}: {answer.answer}"
+
+
+async def _report_again(world: World, timeline: Timeline, told: Told) -> str:
+    """Report the failure once more; gives the sentence of the case that was found."""
+    try:
+        found = await report_failure(world, timeline, told)
+    except WorkflowAlreadyStartedError:
+        return "refused: this failure has had its case"
+    if told.forgotten:
+        result = await found.result()
+        return f"{result.outcome}: {result.sentence}"
+    return "the case goes on"

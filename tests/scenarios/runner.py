@@ -1,0 +1,134 @@
+"""Plays a timeline: puts the case's clock forward to each happening, lets it happen, and reads the books."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
+
+import contract
+from tests.scenarios.books import Books, read_books
+from tests.scenarios.happenings import happen, report_failure
+from tests.scenarios.world import World, built
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from temporalio.testing import WorkflowEnvironment
+
+    from tests.scenarios.timeline import Happening, Timeline
+
+# Past every timer: what would come after the end of any campaign has come by then.
+AFTERWARDS = timedelta(days=30)
+# Where the history of a case that waits is kept: after two steps, and before the end.
+MIDDLE = timedelta(days=4)
+# A case that makes no progress must not take the whole run with it.
+PATIENCE = 60.0
+
+
+@dataclass
+class Played:
+    """What came of a timeline; ``histories`` are JSON, by where the case stood."""
+
+    books: Books
+    status: contract.CaseStatus
+    results: list[contract.CaseResult]
+    happened: list[Happening]
+    answers: list[tuple[Happening, str]] = field(default_factory=list)
+    histories: dict[str, str] = field(default_factory=dict)
+
+
+class Runner:
+    """Plays one timeline in one world."""
+
+    def __init__(self, environment: WorkflowEnvironment, world: World, timeline: Timeline) -> None:
+        self._environment = environment
+        self._world = world
+        self._timeline = timeline
+        self._histories: dict[str, str] = {}
+        self._answers: list[tuple[Happening, str]] = []
+
+    async def play(self) -> Played:
+        """Play from the report of the failure until past every timer."""
+        handle = await report_failure(self._world, self._timeline, self._timeline.reported)
+        for happening in self._timeline.happens:
+            await self._reach(handle, happening)
+        await self._forward_to(handle, self._last() + AFTERWARDS)
+        await self._keep_history(handle, "finished")
+        results = []
+        description = await handle.describe()
+        if description.status is not WorkflowExecutionStatus.RUNNING:
+            results.append(await handle.result())
+        status = await handle.query(contract.STATUS, result_type=contract.CaseStatus)
+        books = await read_books(self._world)
+        return Played(books, status, results, self._timeline.happens, self._answers, self._histories)
+
+    def _last(self) -> timedelta:
+        """When everything planned and everything that happens is over."""
+        times = [effect.at for effect in self._timeline.effects]
+        times += [happening.at for happening in self._timeline.happens]
+        return max([timedelta(days=14), *times])
+
+    async def _reach(self, handle: WorkflowHandle[object, contract.CaseResult], happening: Happening) -> None:
+        if happening.during is None:
+            await self._forward_to(handle, happening.at)
+            answer = await happen(self._world, self._timeline, handle, happening)
+        else:
+            # The clock goes on by itself while the charge is waited for, and stands while it is made.
+            going = asyncio.create_task(self._forward_to(handle, happening.at + timedelta(minutes=1)))
+            try:
+                await self._under_way(happening.during)
+                answer = await happen(self._world, self._timeline, handle, happening)
+            finally:
+                await going
+        if answer is not None:
+            self._answers.append((happening, answer))
+
+    async def _under_way(self, attempt: str) -> None:
+        """Wait until a charge has been begun at the processor and has not been answered."""
+        while True:
+            books = await read_books(self._world)
+            if any(row.attempt == attempt and row.state == "sending" for row in books.attempts):
+                return
+            await asyncio.sleep(0.05)
+
+    async def _forward_to(
+        self, handle: WorkflowHandle[object, contract.CaseResult], offset: timedelta
+    ) -> None:
+        """Put the case's own clock forward; one that has ended stays where it is."""
+        now = await self._environment.get_current_time(handle) - self._world.failed_at
+        if now < MIDDLE <= offset:
+            await self._skip(handle, MIDDLE)
+            await self._keep_history(handle, "waiting")
+        await self._skip(handle, offset)
+
+    async def _skip(self, handle: WorkflowHandle[object, contract.CaseResult], offset: timedelta) -> None:
+        running = await self._at_rest(handle)
+        length = self._world.time(offset) - await self._environment.get_current_time(handle)
+        if length > timedelta(0) and running:
+            await self._environment.fast_forward(handle, length)
+
+    async def _at_rest(self, handle: WorkflowHandle[object, contract.CaseResult]) -> bool:
+        """Wait until the case has nothing under way; False once it has ended."""
+        while True:
+            description = await handle.describe()
+            raw = description.raw_description
+            if description.status is not WorkflowExecutionStatus.RUNNING:
+                return False
+            if not (raw.pending_activities or raw.HasField("pending_workflow_task")):
+                return True
+            await asyncio.sleep(0.05)
+
+    async def _keep_history(self, handle: WorkflowHandle[object, contract.CaseResult], where: str) -> None:
+        self._histories[where] = (await handle.fetch_history()).to_json()
+
+
+async def play(
+    environment: WorkflowEnvironment, timeline: Timeline, database_url: str, folder: Path
+) -> Played:
+    """Play a timeline in a fresh world; raises TimeoutError where the case makes no progress."""
+    async with asyncio.timeout(PATIENCE), built(timeline, environment.client, database_url, folder) as world:
+        return await Runner(environment, world, timeline).play()

@@ -1,0 +1,179 @@
+"""A timeline: what happens to one failed payment, and every effect that must come of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from campaigns.durations import parse_duration
+from campaigns.story import Lever, Outcome, Status
+
+FOLDER = Path(__file__).parent / "timelines"
+REFERENCE = (Path(__file__).parent / "reference.yaml").read_text(encoding="utf-8")
+
+
+def read_offset(value: object) -> timedelta:
+    """Read ``+2d12h``: the time since the failed attempt, with its sign."""
+    if isinstance(value, str) and value.startswith("+"):
+        return parse_duration(value[1:])
+    if isinstance(value, timedelta):
+        return value
+    raise ValueError(f"{value!r} is no offset: write the time since the failure, as in '+2d12h'")
+
+
+def spell_offset(offset: timedelta) -> str:
+    """Write an offset as a timeline does: ``+2d12h``, to the second where there are any."""
+    if offset < timedelta(0):
+        return f"-{spell_offset(-offset)[1:]}"
+    seconds = round(offset.total_seconds(), 1)
+    parts = []
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        number, seconds = divmod(seconds, size)
+        if number:
+            parts.append(f"{number:.0f}{unit}")
+    if seconds or not parts:
+        parts.append(f"{seconds:.3g}s")
+    return "+" + "".join(parts)
+
+
+Offset = Annotated[timedelta, BeforeValidator(read_offset)]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One thing that reached the world, in the words of a timeline, and when."""
+
+    at: timedelta
+    what: str
+
+    def __str__(self) -> str:
+        return f"{spell_offset(self.at)} {self.what}"
+
+
+def read_effect(line: object) -> object:
+    """Read ``+1d mail payment_failed -> sent``."""
+    if not isinstance(line, str):
+        return line
+    at, _, what = line.partition(" ")
+    return Effect(read_offset(at), re.sub(r"\s+", " ", what.strip()))
+
+
+class Part(BaseModel):
+    """Common to all parts: nothing that a runner would silently pass over."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class Told(Part):
+    """The failure reported to us, once or, as processors do, several times."""
+
+    times: int = 1
+    together: int = 1
+    forgotten: bool = Field(default=False, description="The server has forgotten the closed case by now.")
+
+
+class Happening(Part):
+    """What happens at one time, in the order of these fields; see the README."""
+
+    at: Offset
+    during: str | None = Field(default=None, description="A charge (day-3.charge) that is then under way.")
+    workers: Literal["stop", "start", "start as a test installation"] | None = None
+    switch: dict[str, Literal["stop", "release"]] = {}
+    sender: dict[str, Literal["refused", "taken", "answer lost"]] = {}
+    publish: dict[str, Any] = {}
+    processor: dict[str, dict[str, Any]] = {}
+    signal: dict[str, Any] | list[dict[str, Any]] = {}
+    wish: dict[str, Any] = {}
+    temporal_ui: Literal["cancel"] | None = None
+    reported: Told | None = None
+    granted: bool | None = None
+    answer: str | None = Field(default=None, description="Words in the answer, where one is given.")
+
+
+class Mail(Part):
+    """What one mail's text must say, and must not."""
+
+    says: list[str] = []
+    never_says: list[str] = []
+
+
+class End(Part):
+    """How the case stands after every timer has passed."""
+
+    at: Offset | None = None
+    status: Status = Status.CLOSED
+    outcome: Outcome | None = None
+    lever: Lever | None = None
+    by: str | None = None
+    why: str | None = Field(default=None, description="Words in the sentence on record.")
+    flags: list[str] = Field(default=[], description="Each must be among the case's flags.")
+    journal: list[str] = Field(default=[], description="Words that must stand in the case's journal.")
+    episodes: int = 1
+    tries: int | None = Field(default=None, description="Charge requests that arrived, replays and all.")
+
+
+class Customer(Part):
+    """Who owes the payment."""
+
+    email: str | None = "ada@example.com"
+    name: str = "Ada Lovelace"
+    timezone: str | None = None
+    excluded: str | None = Field(default=None, description="Why this customer is left alone.")
+
+
+class Invoice(Part):
+    """What is owed."""
+
+    amount: int = 4900
+    currency: str = "USD"
+    first_payment: bool = False
+    sent_for_payment: bool = False
+    livemode: bool = False
+
+
+class Timeline(Part):
+    """One file."""
+
+    title: str
+    source: str
+    campaign: dict[str, Any] = Field(default={}, description="Parts in place of the reference campaign's.")
+    installation: Literal["test", "live"] = "test"
+    customer: Customer = Customer()
+    invoice: Invoice = Invoice()
+    card: str | None = Field(description="How card_1 answers, charge by charge; null for no card.")
+    decline: str = Field(default="insufficient_funds", description="Of the failure itself, on day 0.")
+    noon_before_clock_change_in: str | None = Field(
+        default=None, description="A time zone: the failure is set just before its clocks change."
+    )
+    reported: Told = Told()
+    happens: list[Happening] = []
+    effects: list[Annotated[Effect, BeforeValidator(read_effect)]]
+    mails: dict[str, Mail] = {}
+    ends: End
+    late: timedelta = Field(default=timedelta(seconds=20), description="How late an effect may be.")
+
+    def document(self) -> str:
+        """Give the campaign as YAML."""
+        return campaign_document(self.campaign)
+
+
+def campaign_document(changes: dict[str, Any]) -> str:
+    """Give the reference campaign with some of its parts replaced."""
+    return yaml.safe_dump(yaml.safe_load(REFERENCE) | changes, sort_keys=False)
+
+
+def read_timeline(name: str) -> Timeline:
+    """Read ``timelines/<name>.yaml``."""
+    text = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+    return Timeline.model_validate(yaml.safe_load(text))
+
+
+def names() -> list[str]:
+    """Name every timeline, in order."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
