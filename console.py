@@ -59,25 +59,19 @@ def cases_table(rows: Iterable[CaseRow], title: str | None = None) -> Table:
         table.add_column(heading)
     for row in rows:
         money = spell_money(row.amount, row.currency) if row.currency else ""
-        table.add_row(
-            row.id,
-            row.invoice,
-            row.customer,
-            money,
-            (row.decline or "").replace("_", " "),
-            state_of(row),
-            row.sentence,
-        )
+        told = (row.id, row.invoice, row.customer, money, (row.decline or "").replace("_", " "))
+        # Text, not markup: ids and reasons come from outside, and may hold brackets.
+        table.add_row(*(Text(part) for part in told), state_of(row), Text(row.sentence))
     return table
 
 
 def case_story(status: CaseStatus) -> Table:
     """Draw one case's timeline."""
-    table = Table(title=f"{status.case_id} · {status.status} · {status.sentence}", expand=True)
+    table = Table(title=Text(f"{status.case_id} · {status.status} · {status.sentence}"), expand=True)
     table.add_column("when (UTC)", no_wrap=True)
     table.add_column("what")
     for line in status.timeline:
-        table.add_row(f"{line.at:%d %b %Y %H:%M:%S}", line.text)
+        table.add_row(f"{line.at:%d %b %Y %H:%M:%S}", Text(line.text))
     if status.next_step and status.next_step.at:
         table.add_row(
             f"{status.next_step.at:%d %b %Y %H:%M:%S}", Text(f"next: {status.next_step.action}", style="cyan")
@@ -87,13 +81,13 @@ def case_story(status: CaseStatus) -> Table:
 
 def preview_table(plans: Iterable[Plan], failed_at: datetime, title: str) -> Table:
     """Draw what a campaign does, day by day."""
-    table = Table(title=title, expand=True)
+    table = Table(title=Text(title), expand=True)
     for heading in ("when", "what", "why"):
         table.add_column(heading)
     for step in plans:
         what = step.template or step.access or step.final_action or ""
         offset = step.at - failed_at if step.at else None
-        table.add_row(f"+{offset}", f"{step.action} {str(what).replace('_', ' ')}", step.why)
+        table.add_row(f"+{offset}", f"{step.action} {str(what).replace('_', ' ')}", Text(step.why))
     return table
 
 
@@ -104,7 +98,7 @@ def switches_table(rows: Iterable[SwitchRow]) -> Table:
         table.add_column(heading)
     for row in rows:
         state = Text("STOPPED", style="bold red") if row.stopped else Text("running", style="green")
-        table.add_row(row.name, state, f"{row.at:%d %b %Y %H:%M}", row.by, row.why)
+        table.add_row(Text(row.name), state, f"{row.at:%d %b %Y %H:%M}", Text(row.by), Text(row.why))
     return table
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import httpx
 import typer
 from rich.live import Live
+from rich.markup import escape
 
 import console
 import demo as show
@@ -65,7 +66,7 @@ def play(work: Callable[[], Awaitable[Result]]) -> Result:
     try:
         return asyncio.run(whole())
     except DunwellError as error:
-        console.errors.print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+        console.errors.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
 
 
@@ -342,7 +343,7 @@ def exclude(customer: str, by: By, why: Why, processor: str = "stripe", account:
         now = datetime.now(UTC)
         async with open_tools(_settings(), now) as tools, tools.database.begin() as session:
             await customers.keep(session, processor, account, customer, now, excluded_by=by, excluded_why=why)
-        console.screen.print(f"Customer {customer} of {processor} is excluded.")
+        console.screen.print(escape(f"Customer {customer} of {processor} is excluded."))
 
     play(run)
 
@@ -397,7 +398,7 @@ def _tell_person(delivery: Any, *, as_json: bool) -> None:
     if as_json:
         console.print_json(vars(delivery))
     else:
-        console.screen.print(f"[bold]{delivery.became}[/]: {delivery.sentence}", soft_wrap=True)
+        console.screen.print(f"[bold]{delivery.became}[/]: {escape(delivery.sentence)}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from store.tables import AttemptRow
 
 
+# What a processor answers when there was nothing to charge.
+NO_CARD = "no_payment_method"
+
+
 def learn_from_invoice(
     story: Story, invoice: Invoice, attempts: Sequence[AttemptRow], now: datetime
 ) -> Story:
@@ -68,19 +72,7 @@ def _ending(story: Story, invoice: Invoice, attempts: Sequence[AttemptRow], now:
 
 def _paid(story: Story, invoice: Invoice, attempts: Sequence[AttemptRow], now: datetime) -> Ending:
     """Say who recovered the payment: our own attempt, even if its answer was lost, before anybody else."""
-    ours = next(
-        (
-            attempt
-            for attempt in attempts
-            if attempt.trigger != Trigger.PROCESSOR
-            and (
-                attempt.state == "paid"
-                or (invoice.payment and attempt.payment == invoice.payment and attempt.state == "sending")
-                or (attempt.state == "sending" and invoice.paid_by in {PaidBy.REQUEST, None})
-            )
-        ),
-        None,
-    )
+    ours = next((attempt for attempt in attempts if _paid_it(attempt, invoice)), None)
     if ours is not None:
         return Ending(outcome=Outcome.RECOVERED, lever=LEVERS[Trigger(ours.trigger)], at=now)
     if invoice.paid_by is PaidBy.PROCESSOR:
@@ -88,6 +80,18 @@ def _paid(story: Story, invoice: Invoice, attempts: Sequence[AttemptRow], now: d
     if invoice.paid_by is PaidBy.CUSTOMER or (invoice.paid_by is None and story.ask is Ask.CONFIRM):
         return Ending(outcome=Outcome.RECOVERED, lever=Lever.CUSTOMER, at=now)
     return Ending(outcome=Outcome.RECOVERED_ELSEWHERE, at=now, why="the invoice was paid by other means")
+
+
+def _paid_it(attempt: AttemptRow, invoice: Invoice) -> bool:
+    """Whether an attempt of ours is what paid the invoice, by the best evidence there is."""
+    if attempt.trigger == Trigger.PROCESSOR:
+        return False
+    if attempt.state != "sending":
+        return attempt.state == "paid"
+    if invoice.paid_key is not None:
+        # Without the suffix: an earlier try of the same attempt may be the one that went through.
+        return invoice.paid_key.rpartition("/")[0] == attempt.key.rpartition("/")[0]
+    return invoice.paid_by in {PaidBy.REQUEST, None}
 
 
 def learn_from_charge(
@@ -128,6 +132,8 @@ def learn_from_decline(story: Story, verdict: Verdict) -> dict[str, object]:
         "disclose": verdict.disclose,
         "ask": verdict.ask,
     }
+    if verdict.code == NO_CARD:
+        changes["has_card"] = False
     card = story.method or "default"
     if not verdict.charge_again and verdict.ask is not Ask.CONFIRM and card not in story.blocked:
         changes["blocked"] = (*story.blocked, card)

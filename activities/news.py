@@ -96,9 +96,10 @@ def _card_updated(story: Story, fact: CardUpdated) -> Taken:
 
 def _failed_again(story: Story, fact: PaymentFailed, declines: DeclineTable) -> Taken:
     verdict = declines.judge(fact.decline, fact.advice)
-    changes = {"charges": story.charges + 1}
-    if fact.method is None or fact.method == story.method:
-        changes |= learn_from_decline(story, verdict)  # type: ignore[arg-type]
+    changes: dict[str, object] = {"charges": story.charges + 1}
+    # Today's Stripe events do not say why; a reason that is not given must not replace one that was.
+    if fact.decline and fact.method in {None, story.method}:
+        changes |= learn_from_decline(story, verdict)
     line = f"a charge made by the {fact.by} was declined: {verdict.words}"
     return Taken(story.model_copy(update=changes), (line,), recorded=(fact,))
 

@@ -58,6 +58,9 @@ def overtaken(campaign: Campaign, story: Story, now: datetime) -> tuple[str, ...
     due = list(_due_actions(campaign, story, now))
     kept = {action for action, _ in _latest(campaign, story, now)}
     settled = {*story.done, *story.passed, *kept}
+    if story.unsettled:
+        # Its outcome is still asked for, however late it gets.
+        settled.add(story.unsettled.id)
     return tuple(action for action, _ in due if action not in settled)
 
 

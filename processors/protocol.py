@@ -68,8 +68,9 @@ class Invoice:
     ``amount`` is what is still open, in minor units. ``failed_at`` is the time of the last failed
     attempt. ``processor_retries_at`` is when the processor itself will charge again, None for never.
     ``confirm_url`` is the page on which the customer can pay or confirm. ``pending`` is true while a
-    payment has been started whose result is not known yet. ``payment`` is the processor's id of the
-    payment that paid it.
+    payment has been started whose result is not known yet (one that waits for the customer's confirmation
+    is not). ``payment`` is the processor's id of the payment that paid it, ``paid_key`` the idempotency key
+    of the request that did, where the processor tells.
     """
 
     id: str
@@ -86,6 +87,7 @@ class Invoice:
     pending: bool = False
     paid_by: PaidBy | None = None
     payment: str | None = None
+    paid_key: str | None = None
     card: Card | None = None
     plan: str | None = None
     number: str | None = None

@@ -38,7 +38,7 @@ _CODES = """
     incorrect_number incorrect_pin incorrect_zip insufficient_funds invalid_account invalid_amount
     invalid_cvc invalid_expiry_month invalid_expiry_year invalid_number invalid_pin
     issuer_not_available lost_card merchant_blacklist mobile_device_authentication_required
-    new_account_information_available no_action_taken not_permitted offline_pin_required
+    new_account_information_available no_action_taken no_payment_method not_permitted offline_pin_required
     online_or_offline_pin_required pickup_card pin_try_exceeded previously_declined_do_not_retry
     processing_error reenter_transaction restricted_card revocation_of_all_authorizations
     revocation_of_authorization security_violation service_not_allowed stolen_card stop_payment_order

@@ -69,6 +69,7 @@ def read_invoice_body(body: Body, charge: Body = NOTHING, request: Body | None =
         pending=is_pending(body, charge),
         paid_by=_paid_by(body, charge, request) if state is InvoiceState.PAID else None,
         payment=payment_of(body) if state is InvoiceState.PAID else None,
+        paid_key=text(request.get("idempotency_key")) if request and state is InvoiceState.PAID else None,
         card=read_card(body),
         plan=_plan(body),
         number=text(body.get("number")),

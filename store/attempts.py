@@ -76,3 +76,9 @@ async def all_of(session: AsyncSession, case_id: str) -> Sequence[AttemptRow]:
         select(AttemptRow).where(AttemptRow.case_id == case_id).order_by(AttemptRow.number)  # type: ignore[arg-type]
     )
     return found.all()
+
+
+async def case_of_payment(session: AsyncSession, payment: str) -> str | None:
+    """Find the case in which a payment was made: today's disputes and refunds name nothing else."""
+    found = await session.exec(select(AttemptRow.case_id).where(AttemptRow.payment == payment).limit(1))
+    return found.first()

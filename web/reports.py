@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from contract import Cancel, CardUpdated, Fact, FactName, InvoiceChanged, OpenCase, PaymentSucceeded
 from processors.protocol import Report, ReportKind
-from store import cases
+from store import attempts, cases
 from web.intake import Became, Delivery, open_case, tell
 
 if TYPE_CHECKING:
@@ -88,9 +88,12 @@ def _fact(report: Report) -> tuple[FactName, Fact] | None:
 
 
 async def _concerned(session: AsyncSession, processor: str, report: Report) -> Sequence[CaseRow]:
-    """Find the cases by the closest thing that the report names: invoice, subscription, customer."""
+    """Find the cases by the closest thing that the report names: invoice, payment, subscription, customer."""
     if report.invoice:
         row = await cases.latest(session, processor, report.account, report.invoice)
+        return [row] if row else []
+    if report.payment and (case_id := await attempts.case_of_payment(session, report.payment)):
+        row = await cases.get(session, case_id)
         return [row] if row else []
     if report.subscription:
         return await cases.open_of_subscription(session, processor, report.account, report.subscription)
