@@ -83,15 +83,25 @@ async def insert_once(session: AsyncSession, table: Any, **values: object) -> bo
     target: Table = table.__table__
     dialect = session.get_bind().dialect.name
     insert = sqlite.insert(target) if dialect == "sqlite" else postgresql.insert(target)
-    return await execute(session, insert.values(**_with_defaults(table, values)).on_conflict_do_nothing()) > 0
+    key = next(iter(target.primary_key.columns))
+    statement = insert.values(**_with_defaults(table, values)).on_conflict_do_nothing().returning(key)
+    return await touched(session, statement)
 
 
-async def execute(session: AsyncSession, statement: Executable) -> int:
-    """Carry out a statement that gives no rows back; gives the number of rows that it touched."""
+async def touched(session: AsyncSession, statement: Executable) -> bool:
+    """Carry out a statement that returns a column; True when it touched any row.
+
+    A count of rows would not do: psycopg answers -1 for an insert that may find a conflict.
+    """
     await session.flush()
-    connection = await session.connection()
-    result = await connection.execute(statement)
-    return int(result.rowcount)
+    result = await (await session.connection()).execute(statement)
+    return result.first() is not None
+
+
+async def execute(session: AsyncSession, statement: Executable) -> None:
+    """Carry out a statement that gives nothing back."""
+    await session.flush()
+    await (await session.connection()).execute(statement)
 
 
 def _with_defaults(table: Any, values: dict[str, object]) -> dict[str, object]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlmodel import col, select, update
 
-from store.database import execute, insert_once
+from store.database import insert_once, touched
 from store.tables import SwitchRow
 
 if TYPE_CHECKING:
@@ -60,13 +60,13 @@ async def turn(
 
 async def may_probe(session: AsyncSession, name: str, now: datetime, next_probe: datetime) -> bool:
     """Claim the right to try a stopped processor once; everybody else keeps waiting."""
-    touched = await execute(
+    return await touched(
         session,
         update(SwitchRow)
         .where(col(SwitchRow.name) == name, col(SwitchRow.stopped).is_(True), col(SwitchRow.probe_at) <= now)
-        .values(probe_at=next_probe),
+        .values(probe_at=next_probe)
+        .returning(col(SwitchRow.name)),
     )
-    return touched > 0
 
 
 async def all_switches(session: AsyncSession) -> Sequence[SwitchRow]:
