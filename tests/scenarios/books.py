@@ -19,7 +19,7 @@ from tests.scenarios.world import ACCOUNT, PROCESSOR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from processors.sandbox_books import ChargeEntry, SubscriptionEntry
     from store.tables import AlertRow, AttemptRow, CaseRow, EntryRow, MessageRow
@@ -39,6 +39,7 @@ class Books:
     """What every book says once a timeline has been played."""
 
     failed_at: datetime
+    pace: float
     charges: Sequence[ChargeEntry]
     calls: Sequence[SubscriptionEntry]
     handed: Sequence[Handed]
@@ -60,7 +61,11 @@ class Books:
             *((row.at, f"alert {row.kind}") for row in self.alerts),
         ]
         found.sort(key=lambda entry: entry[0])
-        return [Effect(at - self.failed_at, what) for at, what in found]
+        return [Effect(self.offset(at), what) for at, what in found]
+
+    def offset(self, at: datetime) -> timedelta:
+        """Give a time as the timeline counts it."""
+        return (at - self.failed_at) / self.pace
 
     def _charges(self) -> list[tuple[datetime, str]]:
         triggers = {row.key: row.trigger for row in self.attempts}
@@ -92,11 +97,14 @@ class Books:
             found.append((handed.at if handed else row.claimed_at, f"mail {row.template} -> {state}"))
         return found
 
-    def disagreements(self) -> list[str]:
-        """List where the books of the world and our tables tell different stories."""
-        return [*self._charges_disagree(), *self._mails_disagree(), *self._calls_disagree()]
+    def disagreements(self, in_doubt: Sequence[str] = ()) -> list[str]:
+        """List where the books of the world and our tables tell different stories.
 
-    def _charges_disagree(self) -> list[str]:
+        ``in_doubt`` names the attempts of which ours may say that nobody knows.
+        """
+        return [*self._charges_disagree(in_doubt), *self._mails_disagree(), *self._calls_disagree()]
+
+    def _charges_disagree(self, in_doubt: Sequence[str]) -> list[str]:
         entries = {entry.key: entry for entry in self.charges}
         ours = {row.key: row for row in self.attempts if not row.key.startswith("seen/")}
         faults = [
@@ -106,6 +114,8 @@ class Books:
             entry = entries.get(key)
             known = str(entry.result) if entry else attempts.NOT_MADE
             known = attempts.NOT_MADE if known == ChargeResult.NOTHING_TO_PAY else known
+            if row.attempt in in_doubt:
+                known = attempts.SENDING
             if row.state != known:
                 faults.append(
                     f"attempt {row.attempt} is '{row.state}' with us and '{known}' at the processor"
@@ -153,6 +163,7 @@ async def read_books(world: World) -> Books:
         assert case is not None, "the invoice has no case"
         return Books(
             failed_at=world.failed_at,
+            pace=world.pace,
             charges=await world.sandbox.charges(),
             calls=await world.sandbox.subscription_calls(),
             handed=tuple(world.sender.book),

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import json
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
@@ -18,12 +19,10 @@ import keys
 import search
 from processors.protocol import SubscriptionChange
 from store import campaigns, switches
-from tests.scenarios.timeline import campaign_document, read_offset
+from tests.scenarios.timeline import read_offset
 from tests.scenarios.world import ACCOUNT, CARD, CUSTOMER, PROCESSOR
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from tests.scenarios.timeline import Happening, Timeline, Told
     from tests.scenarios.world import World
 
@@ -81,7 +80,7 @@ async def happen(world: World, timeline: Timeline, handle: Case, happening: Happ
     world.sender.behaviour |= happening.sender
     if happening.publish:
         async with world.tools.database.begin() as session:
-            document = campaign_document(happening.publish)
+            document = timeline.document(happening.publish)
             await campaigns.publish(session, document, file="edited", author="tests", note="", now=now)
     for name, given in happening.processor.items():
         await _at_the_processor(world, name, given, now)
@@ -131,7 +130,7 @@ async def _say(world: World, handle: Case, happening: Happening) -> str | None:
     for number, (name, body) in enumerate(facts):
         event = f"evt_{name}_{happening.at}_{number}".replace(" ", "_")
         told = {"event": event, **_with_times(world, body or {})} if isinstance(body, dict | None) else body
-        answers.append(await _signal(world, handle, name, told))
+        answers.append(await _signal(world, handle, name, told, world.time(happening.at)))
     for name, body in happening.wish.items():
         answers.append(await _ask(handle, name, _with_times(world, body)))
     told_back = [answer for answer in answers if answer]
@@ -148,7 +147,7 @@ def _with_times(world: World, body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def _signal(world: World, handle: Case, name: str, body: Any) -> str | None:
+async def _signal(world: World, handle: Case, name: str, body: Any, now: datetime) -> str | None:
     """Send a signal; one for a closed case is settled by a workflow of its own, as the web side does it."""
     try:
         await handle.signal(name, body)
@@ -157,15 +156,23 @@ async def _signal(world: World, handle: Case, name: str, body: Any) -> str | Non
             raise
     else:
         return None
-    case = keys.case_id(handle.id)
+    return await _settle_late(world, keys.case_id(handle.id), name, body, now)
+
+
+async def _settle_late(world: World, case: str, name: str, body: dict[str, Any], now: datetime) -> str:
+    """Start the short workflow of a late fact; its clock, too, is put forward to when the fact came."""
     late = contract.LateFact(case_id=case, name=name, body=json.dumps(body), event=body["event"])
-    answer: str = await world.client.execute_workflow(
+    delay = now - datetime.now(UTC)
+    settling = await world.client.start_workflow(
         contract.SETTLE_LATE_FACT,
         late,
         id=keys.late_fact_workflow_id(case, late.event),
         task_queue=world.queue,
+        start_delay=delay,
         result_type=str,
     )
+    await world.environment.fast_forward(settling, delay)
+    answer: str = await settling.result()
     return answer
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from sqlmodel import select
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
 import contract
+from store.tables import AttemptRow
 from tests.scenarios.books import Books, read_books
 from tests.scenarios.happenings import happen, report_failure
 from tests.scenarios.world import World, built
@@ -26,7 +28,7 @@ AFTERWARDS = timedelta(days=30)
 # Where the history of a case that waits is kept: after two steps, and before the end.
 MIDDLE = timedelta(days=4)
 # A case that makes no progress must not take the whole run with it.
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 @dataclass
@@ -88,22 +90,35 @@ class Runner:
             self._answers.append((happening, answer))
 
     async def _under_way(self, attempt: str) -> None:
-        """Wait until a charge has been begun at the processor and has not been answered."""
+        """Wait until a charge has been begun and has not been answered."""
+        begun = select(AttemptRow).where(AttemptRow.attempt == attempt, AttemptRow.state == "sending")
         while True:
-            books = await read_books(self._world)
-            if any(row.attempt == attempt and row.state == "sending" for row in books.attempts):
-                return
+            async with self._world.tools.database.read() as session:
+                if (await session.exec(begun)).first() is not None:
+                    return
             await asyncio.sleep(0.05)
 
     async def _forward_to(
         self, handle: WorkflowHandle[object, contract.CaseResult], offset: timedelta
     ) -> None:
         """Put the case's own clock forward; one that has ended stays where it is."""
-        now = await self._environment.get_current_time(handle) - self._world.failed_at
-        if now < MIDDLE <= offset:
+        if self._timeline.seconds_a_day:
+            await self._sit_through(handle, offset)
+            return
+        now = await self._environment.get_current_time(handle)
+        if now < self._world.time(MIDDLE) <= self._world.time(offset):
             await self._skip(handle, MIDDLE)
             await self._keep_history(handle, "waiting")
         await self._skip(handle, offset)
+
+    async def _sit_through(
+        self, handle: WorkflowHandle[object, contract.CaseResult], offset: timedelta
+    ) -> None:
+        """Let real time pass, until the case has ended."""
+        while datetime.now(UTC) < self._world.time(offset):
+            if (await handle.describe()).status is not WorkflowExecutionStatus.RUNNING:
+                return
+            await asyncio.sleep(0.1)
 
     async def _skip(self, handle: WorkflowHandle[object, contract.CaseResult], offset: timedelta) -> None:
         running = await self._at_rest(handle)
@@ -129,6 +144,12 @@ class Runner:
 async def play(
     environment: WorkflowEnvironment, timeline: Timeline, database_url: str, folder: Path
 ) -> Played:
-    """Play a timeline in a fresh world; raises TimeoutError where the case makes no progress."""
-    async with asyncio.timeout(PATIENCE), built(timeline, environment.client, database_url, folder) as world:
-        return await Runner(environment, world, timeline).play()
+    """Play a timeline in a fresh world."""
+    async with built(timeline, environment, database_url, folder) as world:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await Runner(environment, world, timeline).play()
+        except TimeoutError:
+            case = (await read_books(world)).case
+            where = f"{case.status}, next {case.next_step} at {case.next_step_at}: {case.sentence}"
+            raise AssertionError(f"no progress within {PATIENCE:.0f} s; the case: {where}") from None

@@ -34,7 +34,10 @@ class Stage:
 
     def begin(self, plays: Iterable[Key]) -> None:
         """Begin to play timelines that will be asked for, in that order."""
-        for name, database in plays:
+        wanted = list(plays)
+        # Those that are played in real time take longest, and do little meanwhile.
+        wanted.sort(key=lambda play: read_timeline(play[0]).seconds_a_day is None)
+        for name, database in wanted:
             self._task(name, database)
 
     async def play(self, name: str, database: str) -> Played:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from campaigns.durations import parse_duration
+from campaigns.durations import Duration, parse_duration
 from campaigns.story import Lever, Outcome, Status
 
 FOLDER = Path(__file__).parent / "timelines"
@@ -115,6 +115,7 @@ class End(Part):
     flags: list[str] = Field(default=[], description="Each must be among the case's flags.")
     journal: list[str] = Field(default=[], description="Words that must stand in the case's journal.")
     episodes: int = 1
+    in_doubt: list[str] = Field(default=[], description="Charges of which nobody knows what became.")
     tries: int | None = Field(default=None, description="Charge requests that arrived, replays and all.")
 
 
@@ -151,27 +152,38 @@ class Timeline(Part):
     noon_before_clock_change_in: str | None = Field(
         default=None, description="A time zone: the failure is set just before its clocks change."
     )
+    seconds_a_day: float | None = Field(
+        default=None,
+        description="Played in real time, a day in so many seconds: the server skips no time without a worker.",
+    )
     reported: Told = Told()
     happens: list[Happening] = []
     effects: list[Annotated[Effect, BeforeValidator(read_effect)]]
     mails: dict[str, Mail] = {}
     ends: End
-    late: timedelta = Field(default=timedelta(seconds=20), description="How late an effect may be.")
+    late: Duration = Field(default=timedelta(seconds=20), description="How late an effect may be.")
 
-    def document(self) -> str:
-        """Give the campaign as YAML."""
-        return campaign_document(self.campaign)
+    @property
+    def pace(self) -> float:
+        """How long the timeline's time takes, in parts of itself."""
+        return 1.0 if self.seconds_a_day is None else self.seconds_a_day / 86400
 
-
-def campaign_document(changes: dict[str, Any]) -> str:
-    """Give the reference campaign with some of its parts replaced."""
-    return yaml.safe_dump(yaml.safe_load(REFERENCE) | changes, sort_keys=False)
+    def document(self, edits: dict[str, Any] | None = None) -> str:
+        """Give the campaign as YAML, as it began or with later edits, at the timeline's pace."""
+        campaign = yaml.safe_load(REFERENCE) | self.campaign | (edits or {})
+        for part in (*campaign["steps"], campaign["end"]):
+            length = parse_duration(part["after"]) * self.pace
+            part["after"] = f"{length.total_seconds():.15g} seconds"
+        return yaml.safe_dump(campaign, sort_keys=False)
 
 
 def read_timeline(name: str) -> Timeline:
     """Read ``timelines/<name>.yaml``."""
     text = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
-    return Timeline.model_validate(yaml.safe_load(text))
+    try:
+        return Timeline.model_validate(yaml.safe_load(text))
+    except ValueError as error:
+        raise ValueError(f"timelines/{name}.yaml: {error}") from error
 
 
 def names() -> list[str]:

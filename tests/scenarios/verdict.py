@@ -21,7 +21,7 @@ def faults(timeline: Timeline, played: Played) -> list[str]:
     """List everything that is not as the timeline says; empty when all is."""
     return [
         *_effects(timeline.effects, played.books.effects(), timeline.late),
-        *played.books.disagreements(),
+        *played.books.disagreements(timeline.ends.in_doubt),
         *_mails(timeline.mails, played.books),
         *_answers(played),
         *_end(timeline, played),
@@ -116,7 +116,7 @@ def _end(timeline: Timeline, played: Played) -> list[str]:
         if result.outcome != ends.outcome
     ]
     if ends.at is not None and case.closed_at is not None:
-        closed = Effect(case.closed_at - played.books.failed_at, "closed")
+        closed = Effect(played.books.offset(case.closed_at), "closed")
         if not _same(Effect(ends.at, "closed"), closed, timeline.late):
             found.append(f"closed at {spell_offset(closed.at)}, not at {spell_offset(ends.at)}")
     if ends.why is not None and ends.why not in case.sentence:

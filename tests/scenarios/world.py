@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from temporalio.client import Client
+    from temporalio.testing import WorkflowEnvironment
 
     from activities.tools import Tools
     from processors.protocol import Invoice
@@ -80,13 +81,19 @@ class World:
     The invoice has a name that no other world of the same Temporal server uses.
     """
 
-    client: Client
+    environment: WorkflowEnvironment
     invoice: str
+    pace: float
     failed_at: datetime
     tools: Tools
     sandbox: SandboxProcessor
     sender: RecordingSender
     _workers: AsyncExitStack | None = None
+
+    @property
+    def client(self) -> Client:
+        """Give the client of the server."""
+        return self.environment.client
 
     @property
     def queue(self) -> str:
@@ -95,7 +102,7 @@ class World:
 
     def time(self, offset: timedelta) -> datetime:
         """Give the time at an offset from the failure."""
-        return self.failed_at + offset
+        return self.failed_at + offset * self.pace
 
     async def start_workers(self, *, livemode: bool | None = None) -> None:
         """Start both workers; ``livemode`` in place of the installation's own, as after a bad restore."""
@@ -117,7 +124,9 @@ class World:
 
 
 @asynccontextmanager
-async def built(timeline: Timeline, client: Client, database_url: str, folder: Path) -> AsyncIterator[World]:
+async def built(
+    timeline: Timeline, environment: WorkflowEnvironment, database_url: str, folder: Path
+) -> AsyncIterator[World]:
     """Build the world as it is at the failure, with workers running."""
     now = datetime.now(UTC)
     settings = load_settings(
@@ -132,7 +141,7 @@ async def built(timeline: Timeline, client: Client, database_url: str, folder: P
         sandbox = kind(folder / "sandbox.db", "whsec_sandbox")
         sender = RecordingSender()
         tools = dataclasses.replace(wired, sender=sender, processors={PROCESSOR: sandbox})
-        world = World(client, f"in_{folder.name}", now, tools, sandbox, sender)
+        world = World(environment, f"in_{folder.name}", timeline.pace, now, tools, sandbox, sender)
         try:
             await _settle_the_past(world, timeline)
             world.failed_at = _failed_at(timeline)
