@@ -57,10 +57,10 @@ class Services:
 
     def case_url(self, workflow_id: str) -> str:
         """Give the address of a case in the Temporal UI, or its workflow id where no UI is known."""
-        return case_url(self.temporal_ui, workflow_id)
+        return case_url(self.temporal_ui, workflow_id, self.desk.temporal.namespace)
 
 
-def case_url(temporal_ui: str | None, workflow_id: str, namespace: str = "default") -> str:
+def case_url(temporal_ui: str | None, workflow_id: str, namespace: str) -> str:
     """Give the address of a case in a Temporal UI."""
     if not temporal_ui:
         return workflow_id

@@ -195,14 +195,15 @@ def start(
     campaign: Annotated[str | None, typer.Option(help="Left out, the default campaign.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Open the case of a failed invoice; it is read at the processor."""
+    """Open the case of a failed invoice, or start one again that was terminated in Temporal."""
 
     async def run() -> None:
         async with _desk() as desk:
             desk.tools.processor(processor)
             order = OpenCase(processor=processor, account=account, invoice=invoice, campaign=campaign)
             order = order.model_copy(update={"livemode": desk.settings.livemode})
-            _tell_person(await open_case(desk, order, f"cli.{uuid.uuid4().hex}"), as_json=as_json)
+            delivery = await open_case(desk, order, f"cli.{uuid.uuid4().hex}", revive=True)
+            _tell_person(delivery, as_json=as_json)
 
     play(run)
 

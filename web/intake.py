@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
+# Lets a terminated workflow be started again, and never one that came to its end.
+AGAIN = WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
+
+
 class Became(StrEnum):
     """What became of something that was reported or asked for."""
 
@@ -55,8 +59,11 @@ class Delivery:
     outcome: str | None = None
 
 
-async def open_case(desk: Desk, order: OpenCase, event: str) -> Delivery:
+async def open_case(desk: Desk, order: OpenCase, event: str, *, revive: bool = False) -> Delivery:
     """Start the case of a failed invoice, tell the one that runs, or say that it is over.
+
+    ``revive`` starts a case again that is open in the database and was terminated in Temporal; a person
+    has to ask for it, since a person may have terminated it.
 
     The database decides whether there may be a case; Temporal's own refusal lasts only as long as it
     keeps closed workflows.
@@ -80,7 +87,7 @@ async def open_case(desk: Desk, order: OpenCase, event: str) -> Delivery:
             order,
             id=row.workflow_id,
             task_queue=desk.queue,
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            id_reuse_policy=AGAIN if revive else WorkflowIDReusePolicy.REJECT_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             search_attributes=search.pairs(contract.first_attributes(order)),
             static_summary=contract.static_summary(order, desk.settings.default_campaign),
