@@ -12,7 +12,7 @@ from temporalio import activity
 import contract
 import keys
 from activities.findings import learn_from_invoice
-from activities.standing import Stand, StepActivities, hold_everybody, stand
+from activities.standing import Stand, StepActivities, hold_everybody, release, stand
 from activities.tools import (
     STOPPED_HOLD,
     UNAVAILABLE_HOLD,
@@ -101,6 +101,7 @@ class MessageActivities(StepActivities):
             )
         except BadInput as error:
             raise give_up(error) from error
+        await release(self._tools, at, switches.of_sender(sender.name))
         return await self._settled(at, story, step, result)
 
     @activity.defn(name=contract.SET_ACCESS)

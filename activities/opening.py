@@ -54,25 +54,18 @@ class OpeningActivities:
                 BadInput(f"the workflow's id is {workflow}, but this invoice's is {expected}: start it so")
             )
         case_id = keys.case_id(workflow)
-        async with self._tools.database.begin() as session:
-            known = {
-                "customer": order.customer,
-                "amount": order.amount or 0,
-                "currency": order.currency or "",
-            }
-            reserved = await cases.reserve(
-                session, order.processor, order.account, order.invoice, now, livemode=order.livemode, **known
+        row = await self._row(order, now)
+        if row.id != case_id:
+            raise give_up(
+                BadInput(f"episode {order.episode} of {order.invoice} is not the one the database allows")
             )
-            if reserved.case.id != case_id:
-                raise give_up(
-                    BadInput(f"episode {order.episode} of {order.invoice} is not the one the database allows")
-                )
-            if reserved.case.opened_at is not None:
-                return await self._as_it_was(session, reserved.case, now)
+        if row.opened_at is not None:
+            async with self._tools.database.begin() as session:
+                return await self._as_it_was(session, row, now)
         try:
             invoice = await self._tools.processor(order.processor).read_invoice(order.account, order.invoice)
         except ProcessorKeyRejected as error:
-            switch = switches.of_processor(order.processor, order.account)
+            switch = switches.reading(order.processor, order.account)
             await hold_everybody(self._tools, switch, str(error), now)
             raise try_again(error) from error
         except (ProcessorUnavailable, AnswerLost) as error:
@@ -82,6 +75,25 @@ class OpeningActivities:
         await self._take_over(order, invoice, workflow)
         async with self._tools.database.begin() as session:
             return await self._open(session, order, invoice, now, workflow)
+
+    async def _row(self, order: OpenCase, now: datetime) -> CaseRow:
+        """Find the invoice's case; only where a Temporal client started the workflow is it made here."""
+        async with self._tools.database.read() as session:
+            row = await cases.latest(session, order.processor, order.account, order.invoice)
+        if row is not None:
+            return row
+        known = {"customer": order.customer, "amount": order.amount or 0, "currency": order.currency or ""}
+        async with self._tools.database.begin() as session:
+            reserved = await cases.reserve(
+                session,
+                order.processor,
+                order.account,
+                order.invoice,
+                now,
+                livemode=order.livemode,
+                **known,
+            )
+        return reserved.case
 
     async def _as_it_was(self, session: AsyncSession, row: CaseRow, now: datetime) -> Report:
         """Go on with the stored story: a second start changes nothing, and a closed case stays closed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 from temporalio import activity
@@ -10,7 +10,7 @@ from temporalio import activity
 import contract
 import keys
 from activities.findings import learn_from_charge, learn_from_invoice
-from activities.standing import Stand, StepActivities, hold_everybody, stand
+from activities.standing import Stand, StepActivities, hold_everybody, release, stand
 from activities.tools import (
     SETTLING_PATIENCE,
     STOPPED_HOLD,
@@ -42,6 +42,17 @@ if TYPE_CHECKING:
     from store.tables import AttemptRow
 
 log = structlog.get_logger()
+Answer = TypeVar("Answer")
+
+
+def reading(story: Story) -> str:
+    """Name the stop of everything at the case's account."""
+    return switches.reading(story.processor, story.account)
+
+
+def acting(story: Story) -> str:
+    """Name the stop of charges and final actions at the case's account."""
+    return switches.acting(story.processor, story.account)
 
 
 class PaymentActivities(StepActivities):
@@ -51,7 +62,7 @@ class PaymentActivities(StepActivities):
     async def retry_payment(self, order: Order) -> Report:
         """Charge the invoice once for this attempt, whatever happened to earlier tries of it."""
         assert order.plan is not None
-        at = await stand(self._tools, order, switches.CHARGES, self._switch(order.story))
+        at = await stand(self._tools, order, switches.CHARGES, reading(order.story), acting(order.story))
         step = at.next
         if step.action is not Action.CHARGE or step.id != order.plan.id or (step.at and step.at > at.now):
             return await self._conclude(at, at.story)
@@ -62,7 +73,7 @@ class PaymentActivities(StepActivities):
     @activity.defn(name=contract.CHECK_INVOICE)
     async def check_invoice(self, order: Order) -> Report:
         """Read the invoice, because somebody said that it changed, and believe only what is read."""
-        at = await stand(self._tools, order, self._switch(order.story))
+        at = await stand(self._tools, order, reading(order.story))
         if at.next.action is not Action.LOOK:
             return await self._conclude(at, at.story)
         return await self._speak(at, "look", STOPPED_HOLD, lambda: self._look(at))
@@ -70,7 +81,7 @@ class PaymentActivities(StepActivities):
     @activity.defn(name=contract.END_SUBSCRIPTION)
     async def end_subscription(self, order: Order) -> Report:
         """Carry out the final action, unless a last read shows that there is no need."""
-        at = await stand(self._tools, order, self._switch(order.story))
+        at = await stand(self._tools, order, reading(order.story), acting(order.story))
         step = at.next
         if step.action is not Action.END or (step.at and step.at > at.now):
             return await self._conclude(at, at.story)
@@ -95,7 +106,6 @@ class PaymentActivities(StepActivities):
         try:
             return await conversation()
         except ProcessorKeyRejected as error:
-            await hold_everybody(self._tools, self._switch(at.story), str(error), at.now)
             return await self._held(at, action, STOPPED_HOLD, f"the processor rejected our key: {error}")
         except (ProcessorUnavailable, AnswerLost) as error:
             if not is_last_try():
@@ -124,7 +134,7 @@ class PaymentActivities(StepActivities):
         story = await self._learn(at, await self._read(at))
         if story.ending:
             return await self._conclude(at, story)
-        line = await self._change_subscription(story, at.campaign.end.action)
+        line = await self._change_subscription(at, story, at.campaign.end.action)
         ending = Ending(outcome=Outcome.EXHAUSTED, final_action=at.campaign.end.action, at=at.now)
         done = {**story.done, step.id: at.now}
         story = story.model_copy(update={"ending": ending, "done": done, "hold": None})
@@ -134,35 +144,41 @@ class PaymentActivities(StepActivities):
 
     # --- parts -----------------------------------------------------------------------------------
 
-    def _switch(self, story: Story) -> str:
-        return switches.of_processor(story.processor, story.account)
-
     async def _read(self, at: Stand) -> Invoice:
-        """Read before acting; a read that works releases a processor that was held for its key."""
+        """Read before acting."""
         story = at.story
-        invoice = await self._tools.processor(story.processor).read_invoice(story.account, story.invoice)
-        async with self._tools.database.begin() as session:
-            name = self._switch(story)
-            if await switches.stopped(session, name):
-                await switches.turn(
-                    session, name, stop=False, by="dunwell", why="the key works again", now=at.now
-                )
-        return invoice
+        processor = self._tools.processor(story.processor)
+        return await self._with_key(at, reading(story), processor.read_invoice(story.account, story.invoice))
+
+    async def _with_key(self, at: Stand, switch: str, request: Awaitable[Answer]) -> Answer:
+        """Make a request; a rejected key holds everybody, and one that works again releases them."""
+        try:
+            answer = await request
+        except ProcessorKeyRejected as error:
+            await hold_everybody(self._tools, switch, str(error), at.now)
+            raise
+        except AnswerLost:
+            # Whatever became of it, the key was let in; and the next try of this very attempt must not wait.
+            await release(self._tools, at, switch)
+            raise
+        await release(self._tools, at, switch)
+        return answer
 
     async def _learn(self, at: Stand, invoice: Invoice) -> Story:
         """Take in a read; a charge whose answer was lost is settled by it once the invoice is paid."""
-        async with self._tools.database.begin() as session:
+        async with self._tools.database.read() as session:
             rows = await attempts.all_of(session, at.story.case_id)
-            story = learn_from_invoice(at.story, invoice, rows, at.now)
-            doubtful = [row for row in rows if row.state == attempts.SENDING]
-            if story.ending and doubtful:
-                paid = story.ending.outcome is Outcome.RECOVERED
-                for row in doubtful:
-                    row.state, row.settled_at = "paid" if paid else attempts.NOT_MADE, at.now
-                    row.payment = invoice.payment if paid else None
-                    session.add(row)
-                story = story.model_copy(update={"charges": story.charges + paid})
-        return story
+        story = learn_from_invoice(at.story, invoice, rows, at.now)
+        doubtful = [row for row in rows if row.state == attempts.SENDING]
+        if story.ending is None or not doubtful:
+            return story
+        paid = story.ending.outcome is Outcome.RECOVERED
+        async with self._tools.database.begin() as session:
+            for row in doubtful:
+                row.state, row.settled_at = "paid" if paid else attempts.NOT_MADE, at.now
+                row.payment = invoice.payment if paid else None
+                session.add(row)
+        return story.model_copy(update={"charges": story.charges + paid})
 
     async def _claim(self, at: Stand, story: Story, step: Plan) -> AttemptRow:
         """Claim the attempt; one that is in doubt is settled by what the read has just shown.
@@ -194,7 +210,8 @@ class PaymentActivities(StepActivities):
         story = at.story
         request = ChargeRequest(story.account, story.invoice, row.key, at.now, row.method)
         try:
-            return await self._tools.processor(story.processor).charge(request)
+            charge = self._tools.processor(story.processor).charge(request)
+            return await self._with_key(at, acting(story), charge)
         except AnswerLost as error:
             async with self._tools.database.begin() as session:
                 row.doubt = "stored" if error.replayed_for_key else "lost"
@@ -239,17 +256,18 @@ class PaymentActivities(StepActivities):
         )
         return report
 
-    async def _change_subscription(self, story: Story, action: FinalAction) -> str:
+    async def _change_subscription(self, at: Stand, story: Story, action: FinalAction) -> str:
         words = str(action).replace("_", " ")
         if action is FinalAction.LEAVE or story.subscription is None:
             return f"final action {words}: nothing was asked of the processor"
-        result = await self._tools.processor(story.processor).change_subscription(
+        change = self._tools.processor(story.processor).change_subscription(
             story.account,
             story.subscription,
             story.invoice,
             SubscriptionChange(str(action)),
             keys.subscription_key(story.workflow_id, action),
         )
+        result = await self._with_key(at, acting(story), change)
         return f"final action {words}" + (
             ": it was so already" if result is ChangeResult.ALREADY_SO else ": done"
         )

@@ -14,36 +14,40 @@ from campaigns.story import Hold, Story
 from store import journal, switches
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime, timedelta
 
     from campaigns.document import Campaign
     from campaigns.story import Plan
     from contract import Order, Report
+    from store.tables import SwitchRow
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class Stand:
-    """How things stand at the head of an activity: the story as stored, and what is really next."""
+    """How things stand at the head of an activity: the story as stored, and what is really next.
+
+    ``stop`` says why nothing may be done now. ``probing`` names the stops that this activity may try
+    out, for everybody: what then works is released.
+    """
 
     story: Story
     campaign: Campaign
     next: Plan
     now: datetime
-    stop: str | None
+    stop: str | None = None
+    probing: frozenset[str] = frozenset()
 
 
 async def stand(tools: Tools, order: Order, *switch_names: str) -> Stand:
     """Plan again before doing anything, and look whether somebody has stopped everybody."""
     now = virtual_now()
-    async with tools.database.begin() as session:
+    async with tools.database.read() as session:
         story = await as_stored(session, order.story)
         campaign = await campaign_of(session, story)
-        stop = await switches.stopped(session, *switch_names)
-        if stop is not None and stop.probe_at is not None:
-            may = await switches.may_probe(session, stop.name, now, now + STOPPED_HOLD)
-            stop = None if may else stop
+        stops = await switches.stopped(session, *switch_names)
     if story.livemode != tools.livemode and not story.closed:
         why = (
             "the case is live and this installation is not"
@@ -51,8 +55,21 @@ async def stand(tools: Tools, order: Order, *switch_names: str) -> Stand:
             else "a test case in a live installation"
         )
         story = story.model_copy(update={"review": f"{why}: nothing is done"})
-    reason = f"{stop.name} stopped by {stop.by}: {stop.why}" if stop else None
-    return Stand(story, campaign, plan(campaign, story, now), now, reason)
+    stop, probing = await _probe(tools, stops, now) if stops else (None, frozenset[str]())
+    return Stand(story, campaign, plan(campaign, story, now), now, stop, probing)
+
+
+async def _probe(
+    tools: Tools, stops: Sequence[SwitchRow], now: datetime
+) -> tuple[str | None, frozenset[str]]:
+    """Claim the right to try a stop out where it is time; anybody else's stop is a reason to wait."""
+    probing = set()
+    async with tools.database.begin() as session:
+        for row in stops:
+            if row.probe_at and await switches.may_probe(session, row.name, now, now + STOPPED_HOLD):
+                probing.add(row.name)
+    reasons = [f"{row.name} stopped by {row.by}: {row.why}" for row in stops if row.name not in probing]
+    return (reasons[0] if reasons else None), frozenset(probing)
 
 
 async def hold_everybody(tools: Tools, switch: str, why: str, now: datetime) -> None:
@@ -64,6 +81,14 @@ async def hold_everybody(tools: Tools, switch: str, why: str, now: datetime) -> 
         if stopped:
             text = f"{switch} is held: {why}"
             await journal.alert(session, f"{switch}.{now:%Y-%m-%dT%H:%M}", "key rejected", text, now)
+
+
+async def release(tools: Tools, at: Stand, switch: str) -> None:
+    """Let everybody go on, where this activity has just found that a stopped thing works again."""
+    if switch not in at.probing:
+        return
+    async with tools.database.begin() as session:
+        await switches.turn(session, switch, stop=False, by="dunwell", why="the key works again", now=at.now)
 
 
 class StepActivities:

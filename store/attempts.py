@@ -55,7 +55,7 @@ async def record(
     session: AsyncSession, story: Story, attempt: str, trigger: Trigger, now: datetime, **values: object
 ) -> bool:
     """Write down a charge that somebody else made; False when it is known already."""
-    return await insert_once(
+    inserted = await insert_once(
         session,
         AttemptRow,
         case_id=story.case_id,
@@ -68,6 +68,7 @@ async def record(
         settled_at=now,
         **values,
     )
+    return inserted is not None
 
 
 async def all_of(session: AsyncSession, case_id: str) -> Sequence[AttemptRow]:

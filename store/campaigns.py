@@ -96,7 +96,8 @@ async def publish_library(session: AsyncSession, now: datetime, templates: Colle
         )
 
 
-_READ: dict[tuple[str, int, str], Campaign] = {}
+# By database, name and number: a version never changes, and every activity asks for one.
+_READ: dict[tuple[str, str, int], Campaign] = {}
 
 
 async def version(session: AsyncSession, name: str, number: int | None = None) -> tuple[Campaign, int]:
@@ -106,11 +107,10 @@ async def version(session: AsyncSession, name: str, number: int | None = None) -
         if row is None:
             raise NotKnown(f"no campaign is called '{name}': publish one, or set DUNWELL_DEFAULT_CAMPAIGN")
         number = row.current_version
-    stored = await session.get(CampaignVersionRow, (name, number))
-    if stored is None:
-        raise NotKnown(f"campaign '{name}' has no version {number}")
-    # Versions never change, so that reading one again would find the same.
-    key = (name, number, stored.digest)
+    key = (str(session.get_bind().engine.url), name, number)
     if key not in _READ:
+        stored = await session.get(CampaignVersionRow, (name, number))
+        if stored is None:
+            raise NotKnown(f"campaign '{name}' has no version {number}")
         _READ[key] = read_campaign(stored.document, file=f"{name} version {number}")
     return _READ[key], number

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlmodel import col, or_, select
 
 import keys
 from campaigns.document import AccessLevel
-from campaigns.story import Outcome, Plan, Status, Story
+from campaigns.story import Plan, Status, Story
 from store.database import insert_once
 from store.tables import CaseRow
 
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlmodel.ext.asyncio.session import AsyncSession
-
-# What a person may think over before a failed invoice that is not worked any more is looked at again.
-UNWORKED = frozenset({Outcome.EXCLUDED, Outcome.BELOW_MINIMUM})
 
 
 @dataclass(frozen=True)
@@ -39,26 +36,23 @@ async def reserve(
     An invoice whose case has closed gets no second one: the caller sees ``closed_at`` and says so.
     ``known`` are columns that the report of the failure already tells.
     """
-    row = await latest(session, processor, account, invoice)
-    if row is not None:
-        return Reservation(row, fresh=False)
     workflow = keys.workflow_id(processor, account, invoice, 1)
-    fresh = await insert_once(
-        session,
-        CaseRow,
-        id=keys.case_id(workflow),
-        workflow_id=workflow,
-        processor=processor,
-        account=account,
-        invoice=invoice,
-        episode=1,
-        status=Status.WAITING,
-        reserved_at=now,
+    values: dict[str, Any] = {
+        "id": keys.case_id(workflow),
+        "workflow_id": workflow,
+        "processor": processor,
+        "account": account,
+        "invoice": invoice,
+        "episode": 1,
+        "status": Status.WAITING,
+        "reserved_at": now,
         **known,
-    )
+    }
+    if await insert_once(session, CaseRow, **values) is not None:
+        return Reservation(CaseRow(**values), fresh=True)
     row = await latest(session, processor, account, invoice)
     assert row is not None
-    return Reservation(row, fresh)
+    return Reservation(row, fresh=False)
 
 
 async def latest(session: AsyncSession, processor: str, account: str, invoice: str) -> CaseRow | None:

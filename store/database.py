@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+import asyncio
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
@@ -45,12 +46,19 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
+        # SQLite lets one write at a time and makes the others sleep and look again; in one process they
+        # had better queue.
+        self._turn: AbstractAsyncContextManager[Any] = asyncio.Lock() if self.is_sqlite else nullcontext()
         self._writing = self.engine.execution_options(writes=True)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncSession]:
         """Open a write transaction, committed at the end of the block and rolled back by an error."""
-        async with AsyncSession(self._writing, expire_on_commit=False) as session, session.begin():
+        async with (
+            self._turn,
+            AsyncSession(self._writing, expire_on_commit=False) as session,
+            session.begin(),
+        ):
             yield session
 
     @asynccontextmanager
@@ -78,8 +86,11 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-async def insert_once(session: AsyncSession, table: Any, **values: object) -> bool:
-    """Insert a row unless a constraint says that it is there; True when this call inserted it."""
+async def insert_once(session: AsyncSession, table: Any, **values: object) -> Any:
+    """Insert a row unless a constraint says that it is there.
+
+    Gives the first column of its primary key when this call inserted it, and None when it did not.
+    """
     target: Table = table.__table__
     dialect = session.get_bind().dialect.name
     insert = sqlite.insert(target) if dialect == "sqlite" else postgresql.insert(target)
@@ -88,14 +99,14 @@ async def insert_once(session: AsyncSession, table: Any, **values: object) -> bo
     return await touched(session, statement)
 
 
-async def touched(session: AsyncSession, statement: Executable) -> bool:
-    """Carry out a statement that returns a column; True when it touched any row.
+async def touched(session: AsyncSession, statement: Executable) -> Any:
+    """Carry out a statement that returns a column; gives its value in the first row touched, or None.
 
     A count of rows would not do: psycopg answers -1 for an insert that may find a conflict.
     """
     await session.flush()
     result = await (await session.connection()).execute(statement)
-    return result.first() is not None
+    return result.scalar()
 
 
 async def execute(session: AsyncSession, statement: Executable) -> None:

@@ -23,19 +23,25 @@ CLAIM = timedelta(seconds=30)
 FIRST_DELAY, LONGEST_DELAY = timedelta(seconds=1), timedelta(minutes=5)
 
 
-async def keep(session: AsyncSession, source: str, event: str, kind: str, body: str, now: datetime) -> bool:
-    """Store an event once; False when it is there already. It is claimed for whoever stored it."""
-    return await insert_once(
-        session,
-        EventRow,
-        source=source,
-        event=event,
-        type=kind,
-        body=body,
-        state=PENDING,
-        try_at=now + CLAIM,
-        received_at=now,
-    )
+async def keep(
+    session: AsyncSession, source: str, event: str, kind: str, body: str, now: datetime
+) -> tuple[EventRow, bool]:
+    """Store an event once; gives its row and whether it is new. It is claimed for whoever stored it."""
+    known: dict[str, Any] = {
+        "source": source,
+        "event": event,
+        "type": kind,
+        "body": body,
+        "state": PENDING,
+        "try_at": now + CLAIM,
+        "received_at": now,
+    }
+    number = await insert_once(session, EventRow, **known)
+    if number is not None:
+        return EventRow(number=int(number), **known), True
+    row = await get(session, source, event)
+    assert row is not None
+    return row, False
 
 
 async def get(session: AsyncSession, source: str, event: str) -> EventRow | None:

@@ -22,7 +22,10 @@ async def enter(
     session: AsyncSession, case_id: str, key: str, kind: str, text: str, at: datetime, **said: str | None
 ) -> bool:
     """Write one line, once for its key; ``said`` is ``by`` and ``why`` where a person is behind it."""
-    return await insert_once(session, EntryRow, case_id=case_id, key=key, kind=kind, text=text, at=at, **said)
+    return (
+        await insert_once(session, EntryRow, case_id=case_id, key=key, kind=kind, text=text, at=at, **said)
+        is not None
+    )
 
 
 async def entries(session: AsyncSession, case_id: str, kind: str | None = None) -> Sequence[EntryRow]:
@@ -37,7 +40,10 @@ async def alert(
     session: AsyncSession, key: str, kind: str, text: str, at: datetime, case_id: str | None = None
 ) -> bool:
     """Record what a person has to know, once for its key; True when it is new."""
-    return await insert_once(session, AlertRow, key=key, kind=kind, text=text, at=at, case_id=case_id)
+    return (
+        await insert_once(session, AlertRow, key=key, kind=kind, text=text, at=at, case_id=case_id)
+        is not None
+    )
 
 
 async def alerts(session: AsyncSession, case_id: str | None = None) -> Sequence[AlertRow]:

@@ -36,7 +36,7 @@ async def claim(
 ) -> bool:
     """Write the message down before it is sent; False when somebody has claimed it before."""
     values.setdefault("state", SENDING)
-    return await insert_once(
+    inserted = await insert_once(
         session,
         MessageRow,
         id=keys.message_id(case_id, action),
@@ -46,6 +46,7 @@ async def claim(
         claimed_at=now,
         **values,
     )
+    return inserted is not None
 
 
 async def all_of(session: AsyncSession, case_id: str) -> Sequence[MessageRow]:

@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 CHARGES, MESSAGES = "charges", "messages"
 
 
-def of_processor(processor: str, account: str) -> str:
-    """Name the stop of one account at one processor."""
+def reading(processor: str, account: str) -> str:
+    """Name the stop of everything at one account of a processor: our key was rejected when reading."""
     return f"processor:{processor}:{account}"
+
+
+def acting(processor: str, account: str) -> str:
+    """Name the stop of charges and final actions there: a key may be allowed to read and no more."""
+    return f"processor:{processor}:{account}:acting"
 
 
 def of_sender(sender: str) -> str:
@@ -28,12 +33,12 @@ def of_sender(sender: str) -> str:
     return f"sender:{sender}"
 
 
-async def stopped(session: AsyncSession, *names: str) -> SwitchRow | None:
-    """Give the first of these stops that is on."""
+async def stopped(session: AsyncSession, *names: str) -> Sequence[SwitchRow]:
+    """List those of these stops that are on."""
     found = await session.exec(
-        select(SwitchRow).where(col(SwitchRow.name).in_(names), col(SwitchRow.stopped).is_(True)).limit(1)
+        select(SwitchRow).where(col(SwitchRow.name).in_(names), col(SwitchRow.stopped).is_(True))
     )
-    return found.first()
+    return found.all()
 
 
 async def turn(
@@ -60,13 +65,14 @@ async def turn(
 
 async def may_probe(session: AsyncSession, name: str, now: datetime, next_probe: datetime) -> bool:
     """Claim the right to try a stopped processor once; everybody else keeps waiting."""
-    return await touched(
+    name_of_row = await touched(
         session,
         update(SwitchRow)
         .where(col(SwitchRow.name) == name, col(SwitchRow.stopped).is_(True), col(SwitchRow.probe_at) <= now)
         .values(probe_at=next_probe)
         .returning(col(SwitchRow.name)),
     )
+    return name_of_row is not None
 
 
 async def all_switches(session: AsyncSession) -> Sequence[SwitchRow]:

@@ -202,9 +202,7 @@ async def _take(desk: Desk, response: Response, event: str, kind: str, kept: dic
     """Store a report, hand it on, and say what became of it; 202 while Temporal is away."""
     body = json.dumps(kept, sort_keys=True)
     async with desk.tools.database.begin() as session:
-        fresh = await events.keep(session, API, event, kind, body, desk.now())
-        row = await events.get(session, API, event)
-    assert row is not None
+        row, fresh = await events.keep(session, API, event, kind, body, desk.now())
     if not fresh:
         _refuse_other_request(row, kind, body)
         if row.answer:

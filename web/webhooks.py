@@ -64,9 +64,7 @@ async def take_event(
         log.warning("webhook.malformed", source=processor, error=str(error))
         raise HTTPException(400, f"not an event of {processor}: {error}") from None
     async with desk.tools.database.begin() as session:
-        fresh = await events.keep(session, processor, event_id, kind, text, desk.now())
-        row = await events.get(session, processor, event_id)
-    assert row is not None
+        row, fresh = await events.keep(session, processor, event_id, kind, text, desk.now())
     if fresh:
         tasks.add_task(deliver, desk, row)
     return JSONResponse(

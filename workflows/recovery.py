@@ -87,7 +87,7 @@ class RecoverPayment(Handlers):
                 await self._continue_as_new(order)
             if self._report is None:
                 await self._open()
-            elif self._inbox:
+            elif self._inbox or self._is_over(self._report.plan):
                 await self._take_news()
             elif self._is_due(self._report.plan):
                 await self._carry_out(self._report.plan)
@@ -127,7 +127,7 @@ class RecoverPayment(Handlers):
                     result_type=Report,
                     start_to_close_timeout=ONE_TRY,
                     retry_policy=LOCAL_RETRIES,
-                    summary=", ".join(item.name for item in news)[:200],
+                    summary=", ".join(item.name for item in news)[:200] or "the wait is over",
                 )
             )
         except ActivityError as error:
@@ -276,6 +276,10 @@ class RecoverPayment(Handlers):
 
     def _is_due(self, plan: Plan) -> bool:
         return plan.action in ACTIVITIES and plan.at is not None and plan.at <= workflow.now()
+
+    def _is_over(self, plan: Plan) -> bool:
+        """Whether a pause or a promise has come to its time, so that the planner has to be asked again."""
+        return plan.action is Action.WAIT and plan.at is not None and plan.at <= workflow.now()
 
     def _over(self) -> bool:
         return self._report is not None and self._report.story.closed
