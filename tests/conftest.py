@@ -28,6 +28,11 @@ TIME_SKIPPING = ("--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the scenarios be recorded: their histories and the order of their commands."""
+    parser.addoption("--record", action="store_true", help="keep the scenarios' histories in tests/replay")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let pass SQLModel's advice to use ``exec``, which takes no insert and no update of core tables."""
     config.addinivalue_line("filterwarnings", r"ignore:\s+.*use `session.exec\(\)`:DeprecationWarning")
@@ -110,14 +115,28 @@ def database_url(request: pytest.FixtureRequest, databases: Databases) -> str:
 
 @pytest.fixture(scope="session")
 async def stage(
-    skipping: WorkflowEnvironment, databases: Databases, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    skipping: WorkflowEnvironment,
+    databases: Databases,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Stage]:
-    """Give the stage on which timelines are played, several at a time."""
+    """Give the stage on which timelines are played, with all that this run asks for begun already.
+
+    With pytest-xdist a process cannot know which of them it will be given, and begins none.
+    """
     from tests.scenarios import stage as theatre  # noqa: PLC0415 -- wires all of Dunwell; few tests need it
 
     played_on = theatre.Stage(skipping, databases.fresh, tmp_path_factory.mktemp("scenarios"))
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        played_on.begin(_plays(request.session.items))
     yield played_on
     await played_on.close()
+
+
+def _plays(items: list[pytest.Item]) -> Iterator[tuple[str, str]]:
+    for item in items:
+        if isinstance(item, pytest.Function) and "stage" in item.fixturenames and hasattr(item, "callspec"):
+            yield str(item.callspec.params["name"]), str(item.callspec.params["database"])
 
 
 def _lacking(what: str) -> NoReturn:

@@ -173,6 +173,7 @@ async def _settle_late(world: World, case: str, name: str, body: dict[str, Any],
     )
     await world.environment.fast_forward(settling, delay)
     answer: str = await settling.result()
+    world.histories["late"] = (await settling.fetch_history()).to_json()
     return answer
 
 

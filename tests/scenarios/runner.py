@@ -50,7 +50,6 @@ class Runner:
         self._environment = environment
         self._world = world
         self._timeline = timeline
-        self._histories: dict[str, str] = {}
         self._answers: list[tuple[Happening, str]] = []
 
     async def play(self) -> Played:
@@ -66,7 +65,7 @@ class Runner:
             results.append(await handle.result())
         status = await handle.query(contract.STATUS, result_type=contract.CaseStatus)
         books = await read_books(self._world)
-        return Played(books, status, results, self._timeline.happens, self._answers, self._histories)
+        return Played(books, status, results, self._timeline.happens, self._answers, self._world.histories)
 
     def _last(self) -> timedelta:
         """When everything planned and everything that happens is over."""
@@ -138,7 +137,7 @@ class Runner:
             await asyncio.sleep(0.05)
 
     async def _keep_history(self, handle: WorkflowHandle[object, contract.CaseResult], where: str) -> None:
-        self._histories[where] = (await handle.fetch_history()).to_json()
+        self._world.histories[where] = (await handle.fetch_history()).to_json()
 
 
 async def play(

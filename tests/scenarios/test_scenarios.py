@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.replay import recording
 from tests.scenarios.timeline import names, read_timeline
 from tests.scenarios.verdict import faults
 
@@ -25,23 +25,11 @@ ON_POSTGRESQL = (
 PLAYS = [(name, "sqlite") for name in names()] + [(name, "postgresql") for name in ON_POSTGRESQL]
 
 
-@pytest.fixture(scope="session")
-async def under_way(request: pytest.FixtureRequest, stage: Stage) -> Stage:
-    """Begin every timeline that this run asks for, so that they are played side by side.
-
-    With pytest-xdist a process cannot know which of them it will be given.
-    """
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        stage.begin(
-            (str(item.callspec.params["name"]), str(item.callspec.params["database"]))
-            for item in request.session.items
-            if isinstance(item, pytest.Function) and item.originalname == test_timeline.__name__
-        )
-    return stage
-
-
 @pytest.mark.parametrize(("name", "database"), PLAYS)
-async def test_timeline(under_way: Stage, name: str, database: str) -> None:
+async def test_timeline(request: pytest.FixtureRequest, stage: Stage, name: str, database: str) -> None:
     timeline = read_timeline(name)
-    found = faults(timeline, await under_way.play(name, database))
+    played = await stage.play(name, database)
+    found = faults(timeline, played)
     assert not found, f"{timeline.title} ({timeline.source}):\n" + "\n".join(found)
+    if request.config.getoption("--record") and database == "sqlite":
+        recording.save(name, played.histories)

@@ -161,6 +161,9 @@ class Timeline(Part):
     effects: list[Annotated[Effect, BeforeValidator(read_effect)]]
     mails: dict[str, Mail] = {}
     ends: End
+    races: bool = Field(
+        default=False, description="Things happen at once, so that commands come in more than one order."
+    )
     late: Duration = Field(default=timedelta(seconds=20), description="How late an effect may be.")
 
     @property

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def faults(timeline: Timeline, played: Played) -> list[str]:
     """List everything that is not as the timeline says; empty when all is."""
     return [
-        *_effects(timeline.effects, played.books.effects(), timeline.late),
+        *compare_effects(timeline.effects, played.books.effects(), timeline.late),
         *played.books.disagreements(timeline.ends.in_doubt),
         *_mails(timeline.mails, played.books),
         *_answers(played),
@@ -28,7 +28,8 @@ def faults(timeline: Timeline, played: Played) -> list[str]:
     ]
 
 
-def _effects(expected: Sequence[Effect], found: Sequence[Effect], late: timedelta) -> list[str]:
+def compare_effects(expected: Sequence[Effect], found: Sequence[Effect], late: timedelta) -> list[str]:
+    """Lay both lists side by side where they differ anywhere."""
     pairs = list(zip_longest(expected, found))
     if all(_same(wanted, came, late) for wanted, came in pairs):
         return []

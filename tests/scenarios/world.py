@@ -88,6 +88,7 @@ class World:
     tools: Tools
     sandbox: SandboxProcessor
     sender: RecordingSender
+    histories: dict[str, str] = field(default_factory=dict)
     _workers: AsyncExitStack | None = None
 
     @property
