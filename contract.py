@@ -6,12 +6,13 @@ for a case that started last month still speaks the old form. Nothing here holds
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
+from campaigns.durations import Moment
 from campaigns.money import spell_money
 from campaigns.story import Outcome, Plan, Status, Story, Trigger, Value
 
@@ -105,7 +106,7 @@ class OpenCase(Value):
     customer: str = ""
     amount: int | None = Field(default=None, ge=0)
     currency: str | None = None
-    failed_at: AwareDatetime | None = None
+    failed_at: Moment | None = None
     decline: str | None = None
     advice: str | None = None
     method: str | None = None
@@ -121,7 +122,7 @@ class Fact(Value):
     """Common to all facts: ``event`` is the id by which a repetition is known."""
 
     event: str = Field(min_length=1, max_length=255)
-    at: AwareDatetime | None = None
+    at: Moment | None = None
 
 
 class PaymentFailed(Fact):
@@ -165,7 +166,7 @@ class InvoiceChanged(Fact):
 class PromiseToPay(Fact):
     """The customer named a day on which the card may be charged; messages rest until then."""
 
-    on: AwareDatetime
+    on: Moment
 
 
 FACTS: dict[FactName, type[Fact]] = {
@@ -203,7 +204,7 @@ class SkipStep(Wish):
 class PauseCase(Wish):
     """Stop everything scheduled; a payment, a cancellation and a new card still count."""
 
-    until: AwareDatetime | None = Field(default=None, description="Left out, until somebody resumes it.")
+    until: Moment | None = Field(default=None, description="Left out, until somebody resumes it.")
 
 
 class ResumeCase(Wish):
@@ -213,7 +214,7 @@ class ResumeCase(Wish):
 class Reschedule(Wish):
     """Move one step, or the end, to another time."""
 
-    at: AwareDatetime = Field(description="When it is to happen.")
+    at: Moment = Field(description="When it is to happen.")
     step: str | None = Field(default=None, description="The step's id or 'end'; left out, the next one.")
 
 
@@ -255,13 +256,13 @@ class News(Value):
     id: str
     name: str
     body: str
-    at: datetime
+    at: Moment
 
 
 class Line(Value):
     """One line of a case's timeline, as ops read it."""
 
-    at: datetime
+    at: Moment
     text: str
 
 
@@ -281,8 +282,8 @@ class Attributes(Value):
     amount: int = 0
     campaign_version: int = 0
     attempts: int = 0
-    failed_at: datetime | None = None
-    next_step_at: datetime | None = None
+    failed_at: Moment | None = None
+    next_step_at: Moment | None = None
     flags: tuple[str, ...] = ()
 
 
@@ -296,7 +297,7 @@ class Order(Value):
     story: Story
     plan: Plan | None = None
     news: tuple[News, ...] = ()
-    now: datetime | None = None
+    now: Moment | None = None
 
 
 class Report(Value):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, PlainSerializer
 
 UNITS = {
     "second": timedelta(seconds=1),
@@ -63,6 +63,12 @@ def spell_moment(at: datetime) -> str:
     return f"{at:%d %b %Y %H:%M:%S} UTC" if at.second else f"{at:%d %b %Y %H:%M} UTC"
 
 
+def _to_utc(at: datetime) -> datetime:
+    # Python adds a day to a time of a zone by its wall clock, which a clock change makes an hour wrong.
+    return at.astimezone(UTC)
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_to_utc)]
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration, json_schema_input_type=str),

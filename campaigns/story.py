@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from campaigns.declines import Ask
 from campaigns.document import AccessLevel, FinalAction
+from campaigns.durations import Moment
 
 
 class Status(StrEnum):
@@ -82,7 +83,7 @@ class Hold(Value):
     """An action that could not be done, and when to try it again."""
 
     action: str
-    until: datetime
+    until: Moment
     why: str
 
 
@@ -91,7 +92,7 @@ class Pause(Value):
 
     by: str
     why: str
-    until: datetime | None = None
+    until: Moment | None = None
 
 
 class Unsettled(Value):
@@ -100,8 +101,8 @@ class Unsettled(Value):
     id: str
     trigger: Trigger
     method: str | None = None
-    since: datetime
-    until: datetime
+    since: Moment
+    until: Moment
 
 
 class Ending(Value):
@@ -111,7 +112,7 @@ class Ending(Value):
     lever: Lever | None = None
     by: str | None = None
     final_action: FinalAction | None = None
-    at: datetime | None = None
+    at: Moment | None = None
     why: str = ""
 
 
@@ -133,7 +134,7 @@ class Story(Value):
     subscription: str | None = None
     amount: int = 0
     currency: str = ""
-    failed_at: datetime
+    failed_at: Moment
     plan: str | None = None
     country: str | None = None
     network: str | None = None
@@ -151,15 +152,15 @@ class Story(Value):
 
     charges: int = 0
     scheduled_charges: int = 0
-    last_charge_at: datetime | None = None
-    done: dict[str, datetime] = {}
+    last_charge_at: Moment | None = None
+    done: dict[str, Moment] = {}
     passed: tuple[str, ...] = ()
-    moved: dict[str, datetime] = {}
+    moved: dict[str, Moment] = {}
 
     pending: Pending | None = None
     card_notice: str | None = None
     look: str | None = None
-    promise_at: datetime | None = None
+    promise_at: Moment | None = None
     hold: Hold | None = None
     unsettled: Unsettled | None = None
     paused: Pause | None = None
@@ -207,12 +208,12 @@ class Plan(Value):
 
     action: Action
     id: str
-    at: datetime | None
+    at: Moment | None
     why: str
     step: str | None = None
     trigger: Trigger | None = None
     method: str | None = None
     template: str | None = None
-    not_after: datetime | None = None
+    not_after: Moment | None = None
     access: AccessLevel | None = None
     final_action: FinalAction | None = None
