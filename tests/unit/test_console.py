@@ -30,8 +30,15 @@ def drawn(what: RenderableType) -> str:
 
 def case(**more: Any) -> CaseRow:
     values: dict[str, Any] = {
-        **{"id": "case_1", "workflow_id": "w", "processor": "p", "account": "main", "invoice": "in_1"},
-        **{"status": Status.WAITING, "reserved_at": NOW, "customer": "cus_1", "amount": 4900},
+        "id": "case_1",
+        "workflow_id": "w",
+        "processor": "p",
+        "account": "main",
+        "invoice": "in_1",
+        "status": Status.WAITING,
+        "reserved_at": NOW,
+        "customer": "cus_1",
+        "amount": 4900,
     }
     return CaseRow(**(values | more))
 

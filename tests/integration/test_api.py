@@ -1,0 +1,484 @@
+"""The API of billing services: who may ask, what is answered, and that nothing is done twice."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+
+from campaigns.story import Lever, Outcome
+from contract import FACTS, WISHES, FactName, WishName
+from tests.integration.web_side import API_KEY, until
+
+if TYPE_CHECKING:
+    import httpx
+
+    from store.tables import CaseRow
+    from tests.integration.web_side import WebSide
+
+pytest_plugins = ("tests.integration.web_fixtures",)
+
+SAID = {"by": "ops@example.com", "why": "the customer called"}
+LATER = datetime.now(UTC) + timedelta(days=2)
+
+
+async def status_of(web: WebSide, case: CaseRow) -> str:
+    return str((await web.look(f"/cases/{case.id}")).json()["status"])
+
+
+async def test_a_failure_that_is_reported_opens_a_case(web: WebSide) -> None:
+    await web.owe("told")
+    report = {
+        "processor": "sandbox",
+        "invoice": "in_told",
+        "customer": "cus_told",
+        "amount": 4900,
+        "currency": "USD",
+        "failed_at": "2026-03-02T09:00:00Z",
+        "decline": "do_not_honor",
+        "episode": 7,
+    }
+    report["failed_at"] = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    answer = await web.api("/cases", report)
+    assert answer.status_code == 200
+    said = answer.json()
+    assert said["became"] == "opened"
+    case = await web.opened("in_told")
+    assert (said["case"], said["workflow"]) == (case.id, case.workflow_id)
+    assert case.episode == 1
+    assert case.failed_at == datetime.fromisoformat(str(report["failed_at"]))
+    shown = (await web.look(f"/cases/{case.id}")).json()
+    assert (shown["decline"], shown["amount"], shown["campaign"]) == ("do_not_honor", 4900, "standard")
+    assert [line["kind"] for line in shown["journal"]] == ["case"]
+    assert "example.com" not in str(shown)
+    listed = (await web.look("/cases?customer=cus_told&status=waiting")).json()
+    assert [row["id"] for row in listed] == [case.id]
+
+
+async def test_a_failure_that_is_reported_in_two_ways_is_one_case(web: WebSide) -> None:
+    case = await web.failed("two_ways")
+    answer = await web.api("/cases", {"processor": "sandbox", "invoice": "in_two_ways"})
+    assert (answer.status_code, answer.json()["became"], answer.json()["case"]) == (
+        200,
+        "already open",
+        case.id,
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"invoice": "in_x"}, "processor: "),
+        ({"processor": "sandbox"}, "invoice: "),
+        ({"processor": "paypal", "invoice": "in_x"}, "no processor is called 'paypal'"),
+        ({"processor": "sandbox", "invoice": "in x; drop"}, "invoice: "),
+        ({"processor": "sandbox", "invoice": "in_x", "amount": -1}, "amount: "),
+        ({"processor": "sandbox", "invoice": "in_x", "failed_at": "2026-03-02T09:00:00"}, "failed_at: "),
+        ([], ""),
+        ("text", ""),
+    ],
+)
+async def test_a_report_that_cannot_be_used_is_refused_with_a_reason(
+    web: WebSide, body: object, reason: str
+) -> None:
+    before = await web.counts()
+    answer = await web.api("/cases", body)
+    assert answer.status_code == 422
+    assert answer.json()["error"].startswith(reason)
+    assert await web.counts() == before
+
+
+async def test_every_route_wants_a_key_and_leaves_no_trace_without_one(web: WebSide) -> None:
+    case = await web.failed("guarded")
+    before = await web.counts()
+    paths = (await web.http.get("/openapi.json")).json()["paths"]
+    routes = [
+        (method, path.format(case_id=case.id, customer="cus_guarded", processor="sandbox"))
+        for path, methods in paths.items()
+        for method in methods
+        if path.startswith("/v1/")
+    ]
+    assert len(routes) >= len(FACTS) + len(WISHES) + 6
+    for method, path in routes:
+        for given in (None, "Bearer", "Bearer wrong", f"Bearer {API_KEY}x", f"Basic {API_KEY}", API_KEY):
+            headers = {"Idempotency-Key": "k"} | ({"Authorization": given} if given is not None else {})
+            answer = await web.http.request(
+                method, path, headers=headers, json={} if method != "get" else None
+            )
+            assert answer.status_code == 401, (method, path, given)
+            assert "API key" in answer.json()["error"]
+    assert await web.counts() == before
+    assert (await web.look("/cases")).status_code == 200
+
+
+async def test_every_fact_and_wish_has_a_route(web: WebSide) -> None:
+    paths = (await web.http.get("/openapi.json")).json()["paths"]
+    for name in (*FactName, *WishName):
+        assert "post" in paths[f"/v1/cases/{{case_id}}/{name.replace('_', '-')}"]
+
+
+async def test_the_same_request_again_gets_the_same_answer_and_does_nothing(web: WebSide) -> None:
+    await web.owe("replay")
+    report = {"processor": "sandbox", "invoice": "in_replay"}
+    first = await web.api("/cases", report, key="replay-1")
+    case = await web.opened("in_replay")
+    before = await web.counts()
+    again = [await web.api("/cases", report, key="replay-1") for _ in range(2)]
+    for answer in again:
+        assert answer.status_code == 200
+        assert answer.json() == {**first.json(), "replayed": True}
+    assert await web.counts() == before
+    card = {"method": "card_replay"}
+    told = [await web.api(f"/cases/{case.id}/card-updated", card, key="replay-2") for _ in range(3)]
+    assert [answer.json()["replayed"] for answer in told] == [False, True, True]
+    assert len({answer.json()["sentence"] for answer in told}) == 1
+    assert (await web.counts()).events == before.events + 1
+
+
+async def test_the_same_request_twice_in_the_same_moment_is_done_once(web: WebSide) -> None:
+    await web.owe("hasty")
+    report = {"processor": "sandbox", "invoice": "in_hasty"}
+    before = await web.counts()
+    answers = await asyncio.gather(*(web.api("/cases", report, key="hasty-1") for _ in range(4)))
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert len({answer.json()["case"] for answer in answers}) == 1
+    after = await web.counts()
+    assert (after.events - before.events, after.cases - before.cases) == (1, 1)
+
+
+async def test_a_key_that_was_used_for_another_request_is_refused(web: WebSide) -> None:
+    case = await web.failed("conflict")
+    assert (await web.api(f"/cases/{case.id}/cancel", SAID, key="conflict-1")).status_code == 200
+    before = await web.counts()
+    others = [
+        await web.api(f"/cases/{case.id}/cancel", {**SAID, "why": "another"}, key="conflict-1"),
+        await web.api(f"/cases/{case.id}/invoice-changed", {}, key="conflict-1"),
+        await web.api("/cases", {"processor": "sandbox", "invoice": "in_conflict"}, key="conflict-1"),
+    ]
+    assert [answer.status_code for answer in others] == [409] * 3
+    assert all("was used for another request" in answer.json()["error"] for answer in others)
+    assert await web.counts() == before
+
+
+async def test_a_key_belongs_to_its_caller(web: WebSide) -> None:
+    case = await web.failed("callers")
+    mine = await web.api(f"/cases/{case.id}/invoice-changed", {"what": "mine"}, key="shared")
+    headers = {"Idempotency-Key": "shared", "Authorization": "Bearer another-key-of-somebody"}
+    theirs = await web.http.post(
+        f"/v1/cases/{case.id}/invoice-changed", json={"what": "theirs"}, headers=headers
+    )
+    assert (mine.status_code, theirs.status_code) == (200, 200)
+    assert not theirs.json()["replayed"]
+
+
+async def test_a_wish_keeps_its_key_too(web: WebSide) -> None:
+    case = await web.failed("wish_key")
+    first = await web.api(f"/cases/{case.id}/pause", SAID, key="wish-1")
+    again = await web.api(f"/cases/{case.id}/pause", SAID, key="wish-1")
+    assert first.json()["became"] == again.json()["became"] == "granted"
+    assert (first.json()["sentence"], again.json()["replayed"]) == (again.json()["sentence"], True)
+    other = await web.api(f"/cases/{case.id}/resume", SAID, key="wish-1")
+    assert other.status_code == 409
+    assert await status_of(web, case) == "paused"
+    wishes = [line for line in await web.journal(case.id) if line.kind == "wish"]
+    assert len(wishes) == 1
+
+
+async def test_a_request_without_an_idempotency_key_is_refused(web: WebSide) -> None:
+    case = await web.failed("keyless")
+    before = await web.counts()
+    for path in ("/v1/cases", f"/v1/cases/{case.id}/cancel", f"/v1/cases/{case.id}/pause"):
+        headers = {"Authorization": f"Bearer {API_KEY}"}
+        body = {"processor": "sandbox", "invoice": "in_keyless", **SAID}
+        answer = await web.http.post(path, json=body, headers=headers)
+        assert answer.status_code == 422
+        assert "Idempotency-Key" in answer.json()["error"]
+        answer = await web.http.post(path, json=body, headers={**headers, "Idempotency-Key": ""})
+        assert answer.status_code == 422
+    assert await web.counts() == before
+
+
+async def test_a_new_card_is_charged_at_once(web: WebSide) -> None:
+    case = await web.failed("card", "insufficient_funds")
+    await web.sandbox.add_card("cus_card", "card_card_new", "paid")
+    answer = await web.api(f"/cases/{case.id}/card-updated", {"method": "card_card_new"})
+    assert (answer.status_code, answer.json()["became"]) == (200, "delivered")
+    closed = await web.closed("in_card")
+    assert (closed.outcome, closed.lever) == (Outcome.RECOVERED, Lever.CARD_UPDATE)
+    charges = [charge for charge in await web.sandbox.charges() if charge.invoice == "in_card"]
+    assert [charge.method for charge in charges] == ["card_card_new"]
+
+
+async def test_a_payment_is_believed_only_when_the_processor_says_so(web: WebSide) -> None:
+    case = await web.failed("paid")
+    await web.api(f"/cases/{case.id}/payment-succeeded")
+    await until(lambda: _read_again(web, case, "a payment was reported"))
+    assert await status_of(web, case) == "waiting"
+    await web.sandbox.pay_elsewhere("in_paid", datetime.now(UTC))
+    await web.api(f"/cases/{case.id}/payment-succeeded")
+    assert (await web.closed("in_paid")).outcome == Outcome.RECOVERED_ELSEWHERE
+
+
+async def _read_again(web: WebSide, case: CaseRow, text: str) -> bool:
+    return any(text in line.text for line in await web.journal(case.id))
+
+
+async def test_an_invoice_that_changed_is_read_again(web: WebSide) -> None:
+    case = await web.failed("changed")
+    await web.sandbox.void("in_changed", datetime.now(UTC))
+    await web.api(f"/cases/{case.id}/invoice-changed", {"what": "somebody voided it"})
+    assert (await web.closed("in_changed")).outcome == Outcome.VOIDED
+
+
+async def test_a_promise_and_another_failure_are_taken(web: WebSide) -> None:
+    case = await web.failed("promise", "insufficient_funds")
+    answer = await web.api(f"/cases/{case.id}/promise-to-pay", {"on": LATER.isoformat()})
+    assert answer.json()["became"] == "delivered"
+    await until(lambda: _read_again(web, case, "promised to pay"))
+    failed = {"decline": "stolen_card", "method": "card_promise"}
+    assert (await web.api(f"/cases/{case.id}/payment-failed", failed)).json()["became"] == "delivered"
+    await until(lambda: _read_again(web, case, "declined: stolen card"))
+    assert [item["trigger"] for item in (await web.look(f"/cases/{case.id}")).json()["attempts"]] == [
+        "processor"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fact", "body"),
+    [
+        ("promise-to-pay", {}),
+        ("promise-to-pay", {"on": "soon"}),
+        ("promise-to-pay", {"on": "2030-01-01T00:00:00"}),
+        ("card-updated", {"method": 7}),
+        ("cancel", {"by": {}}),
+        ("payment-failed", {"by": "magic"}),
+        ("payment-succeeded", []),
+    ],
+)
+async def test_a_fact_that_cannot_be_read_is_refused_and_not_stored(
+    web: WebSide, fact: str, body: object
+) -> None:
+    case = await web.case("in_unread") or await web.failed("unread")
+    before = await web.counts()
+    answer = await web.api(f"/cases/{case.id}/{fact}", body)
+    assert answer.status_code == 422
+    assert answer.json()["error"]
+    assert await web.counts() == before
+
+
+async def test_a_cancel_says_by_whom_and_why_and_a_closed_case_is_a_normal_answer(web: WebSide) -> None:
+    case = await web.failed("cancel")
+    await web.api(f"/cases/{case.id}/cancel", {"by": "customer", "why": "moved away"})
+    closed = await web.closed("in_cancel")
+    assert (closed.outcome, closed.ended_by) == (Outcome.CANCELLED, "customer")
+    before = await web.sandbox.charges()
+    asked: list[tuple[str, Any]] = [
+        ("card-updated", {"method": "card_cancel"}),
+        ("cancel", SAID),
+        ("payment-succeeded", {}),
+        *(("retry-now", SAID), ("pause", SAID), ("resume", SAID), ("approve", SAID)),
+        *(("skip-step", SAID), ("move-to-version", {**SAID, "version": 1})),
+        ("reschedule", {**SAID, "at": LATER.isoformat()}),
+    ]
+    for path, body in asked:
+        answer = await web.api(f"/cases/{case.id}/{path}", body)
+        assert answer.status_code == 200, path
+        said = answer.json()
+        assert (said["became"], said["outcome"], said["case"]) == ("closed", "cancelled", case.id)
+        assert "cancelled by customer: moved away" in said["sentence"]
+    assert len(await until(lambda: _late(web, case, 3))) == 3
+    assert await web.sandbox.charges() == before
+    answer = await web.api("/cases", {"processor": "sandbox", "invoice": "in_cancel"})
+    assert (answer.status_code, answer.json()["became"]) == (200, "closed")
+
+
+async def _late(web: WebSide, case: CaseRow, count: int) -> list[str] | None:
+    found = await web.late_facts(case.id)
+    return found if len(found) >= count else None
+
+
+async def test_a_case_that_nobody_knows_is_not_found(web: WebSide) -> None:
+    before = await web.counts()
+    assert (await web.look("/cases/case_nobody")).status_code == 404
+    for name in (*FactName, *WishName):
+        body = {"on": LATER.isoformat(), "at": LATER.isoformat(), "version": 1}
+        body |= SAID if name in WISHES else {}
+        answer = await web.api(f"/cases/case_nobody/{name.replace('_', '-')}", body)
+        assert (answer.status_code, answer.json()["error"]) == (404, "no case has the id case_nobody")
+    assert await web.counts() == before
+
+
+async def test_wishes_are_granted_or_refused_with_a_reason_and_recorded(web: WebSide) -> None:
+    case = await web.failed("wishes", "insufficient_funds")
+
+    async def wish(name: str, **more: object) -> tuple[str, str]:
+        answer = await web.api(f"/cases/{case.id}/{name}", {**SAID, **more})
+        assert answer.status_code == 200, answer.text
+        return answer.json()["became"], answer.json()["sentence"]
+
+    assert await wish("resume") == ("refused", "the case is not paused")
+    assert (await wish("pause"))[0] == "granted"
+    assert await status_of(web, case) == "paused"
+    assert (await wish("resume"))[0] == "granted"
+    assert await wish("approve") == ("refused", "the case does not wait for anybody")
+    became, sentence = await wish("skip-step", step="day-99")
+    assert (became, "there is no step 'day-99'" in sentence) == ("refused", True)
+    assert (await wish("skip-step", step="first-notice"))[0] == "granted"
+    became, sentence = await wish("reschedule", at="2020-01-01T00:00:00Z")
+    assert (became, "is past: give a later time" in sentence) == ("refused", True)
+    moved = LATER.replace(microsecond=0)
+    assert (await wish("reschedule", at=moved.isoformat(), step="second-try"))[0] == "granted"
+    became, sentence = await wish("move-to-version", version=99)
+    assert (became, "has no version 99" in sentence) == ("refused", True)
+    assert (await wish("retry-now"))[0] == "granted"
+    lines = [line for line in await web.journal(case.id) if line.kind == "wish"]
+    assert [(line.by, line.why) for line in lines] == [(SAID["by"], SAID["why"])] * 10
+    assert [("granted" in line.text) for line in lines].count(True) == 5
+
+    async def at_rest() -> bool:
+        row = await web.case("in_wishes")
+        return row is not None and row.next_step_at == moved
+
+    await until(at_rest)
+    assert [c.invoice for c in await web.sandbox.charges()].count("in_wishes") == 1
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"by": "ops"}, {"why": "x"}, {"by": " ", "why": "x"}, {**SAID, "until": 7}]
+)
+async def test_a_wish_without_who_and_why_is_refused(web: WebSide, body: dict[str, object]) -> None:
+    case = await web.case("in_nameless") or await web.failed("nameless")
+    assert (await web.api(f"/cases/{case.id}/pause", body)).status_code in (
+        {422} if "until" not in body else {200, 422}
+    )
+    assert [line for line in await web.journal(case.id) if line.by == "ops"] == []
+
+
+async def access(web: WebSide, customer: str) -> dict[str, Any]:
+    found: dict[str, Any] = (await web.look(f"/access/{customer}")).json()
+    return found
+
+
+async def test_access_is_the_strictest_of_all_cases_and_is_given_back(web: WebSide) -> None:
+    unknown = await access(web, "cus_access")
+    assert (unknown["access"], unknown["has_access"], unknown["payment_failed"]) == ("full", True, False)
+    mild = await web.failed("access")
+    await web.sandbox.set_script("card_access", "insufficient_funds")
+    strict = await web.failed("access_2", customer="cus_access")
+    worked = await access(web, "cus_access")
+    assert (worked["access"], worked["payment_failed"]) == ("full", True)
+    assert sorted(worked["cases"]) == sorted([mild.id, strict.id])
+    assert worked["changes_at"] is not None
+    await _limit(web, strict)
+    limited = await access(web, "cus_access")
+    assert (limited["access"], limited["has_access"], limited["cases"][0]) == ("limited", True, strict.id)
+    await web.api(f"/cases/{strict.id}/cancel", SAID)
+    await web.closed("in_access_2")
+    given_back = await access(web, "cus_access")
+    assert (given_back["access"], given_back["cases"]) == ("full", [mild.id])
+    changes = [line.text for line in await web.journal(strict.id) if line.kind == "access"]
+    assert changes == ["limited", "full"]
+
+
+async def _limit(web: WebSide, case: CaseRow) -> None:
+    """Move every step before the one that limits access out of the way, and that one to now."""
+    for step in ("first-notice", "second-try", "third-try"):
+        await web.api(f"/cases/{case.id}/skip-step", {**SAID, "step": step})
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    moved = await web.api(
+        f"/cases/{case.id}/reschedule", {**SAID, "step": "limit-access", "at": soon.isoformat()}
+    )
+    assert moved.json()["became"] == "granted", moved.text
+
+    async def limited() -> bool:
+        return any(line.kind == "access" for line in await web.journal(case.id))
+
+    await until(limited)
+
+
+async def test_a_customer_who_is_excluded_is_not_worked_until_taken_back(web: WebSide) -> None:
+    path = "/v1/customers/sandbox/cus_excluded/exclusion"
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+    answer = await web.http.put(path, json={"by": "ada", "why": "a friend of the house"}, headers=headers)
+    assert answer.status_code == 200
+    await web.post((await web.owe("excluded")).body)
+    closed = await web.closed("in_excluded")
+    assert closed.outcome == Outcome.EXCLUDED
+    assert "a friend of the house" in closed.sentence
+    assert [c for c in await web.sandbox.charges() if c.invoice == "in_excluded"] == []
+    assert (await web.http.put(path, json={"by": "ada"}, headers=headers)).status_code == 422
+    assert (await web.http.delete(path, headers=headers)).status_code == 204
+    case = await web.failed("excluded_2", customer="cus_excluded")
+    assert case.closed_at is None
+
+
+async def test_a_fact_about_a_customer_is_told_to_all_open_cases_once(web: WebSide) -> None:
+    first = await web.failed("whole")
+    second = await web.failed("whole_2", customer="cus_whole")
+    path = "/customers/sandbox/cus_whole/cancel"
+    answer = await web.api(path, SAID, key="whole-1")
+    told = answer.json()
+    assert told["became"] == "delivered"
+    assert [told["case"], *(other["case"] for other in told["others"])] == [first.id, second.id]
+    for name in ("in_whole", "in_whole_2"):
+        assert (await web.closed(name)).outcome == Outcome.CANCELLED
+    # By now there is no open case: the answer is the one that was given.
+    again = await web.api(path, SAID, key="whole-1")
+    assert again.status_code == 200
+    assert (again.json()["became"], again.json()["replayed"]) == ("delivered", True)
+    nobody = await web.api("/customers/sandbox/cus_nobody/cancel", SAID)
+    assert (nobody.status_code, nobody.json()["became"]) == (200, "no open case")
+
+
+async def test_health_is_asked_without_a_key(web: WebSide) -> None:
+    answer = await web.http.get("/health")
+    assert (answer.status_code, answer.json()["status"]) == (200, "ok")
+    assert answer.json()["events_waiting"] >= 0
+
+
+async def test_the_api_describes_itself(web: WebSide) -> None:
+    description = (await web.http.get("/openapi.json")).json()
+    assert description["openapi"].startswith("3.1")
+    assert (description["info"]["title"], bool(description["info"]["version"])) == ("Dunwell", True)
+    assert {"/webhooks/{processor}", "/v1/cases", "/v1/access/{customer}", "/health"} <= set(
+        description["paths"]
+    )
+    for name, schema in description["components"]["schemas"].items():
+        jsonschema.Draft202012Validator.check_schema(schema)
+        assert name.isidentifier() or "-" in name
+    for reference in _references(description):
+        found: Any = description
+        for part in reference.removeprefix("#/").split("/"):
+            found = found[part]
+    operations = [item for path in description["paths"].values() for item in path.values()]
+    assert all(item.get("summary") for item in operations)
+    assert len({item["operationId"] for item in operations}) == len(operations)
+    assert "/pay/{token}" not in description["paths"]
+
+
+def _references(part: Any) -> list[str]:
+    if isinstance(part, dict):
+        own = [part["$ref"]] if isinstance(part.get("$ref"), str) else []
+        return own + [found for value in part.values() for found in _references(value)]
+    return [found for value in part for found in _references(value)] if isinstance(part, list) else []
+
+
+async def test_every_answer_tells_browsers_to_be_careful(web: WebSide) -> None:
+    answers: list[httpx.Response] = [
+        await web.http.get("/"),
+        await web.http.get("/health"),
+        await web.http.get("/nowhere"),
+        await web.http.get("/v1/cases"),
+        await web.http.get("/pay/nonsense"),
+        await web.http.get("/static/page.css"),
+        await web.http.post("/webhooks/sandbox", content=b"x"),
+    ]
+    for answer in answers:
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert answer.headers["X-Frame-Options"] == "DENY"
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert answers[3].headers["WWW-Authenticate"] == "Bearer"
