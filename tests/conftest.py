@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import shutil
@@ -67,6 +68,8 @@ async def skipping() -> AsyncIterator[WorkflowEnvironment]:
         # A workflow must not run ahead of the test, so none is ever started with skipping on.
         with environment.with_time_skipping_disabled():
             yield environment
+    # The SDK's own threads may still end; a process that goes at once can crash with them.
+    await asyncio.sleep(0.3)
 
 
 class Databases:

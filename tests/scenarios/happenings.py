@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
@@ -30,9 +30,10 @@ Case = WorkflowHandle[Any, contract.CaseResult]
 FIRST_EVENT = "evt_failed"
 
 
-async def report_failure(world: World, timeline: Timeline, told: Told) -> Case:
+async def report_failure(world: World, timeline: Timeline, told: Told, at: timedelta | None = None) -> Case:
     """Tell of the failure as the web side does: start, or signal what runs already.
 
+    ``at`` is when, for a workflow that begins later: its clock, too, is put forward.
     This is the place where a signed webhook goes over HTTP once these tests have the web side.
     """
     order = contract.OpenCase(
@@ -62,6 +63,7 @@ async def report_failure(world: World, timeline: Timeline, told: Told) -> Case:
             id_reuse_policy=reuse,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             result_type=contract.CaseResult,
+            start_delay=None if at is None else world.time(at) - datetime.now(UTC),
         )
 
     handles = list(await asyncio.gather(*(start() for _ in range(told.together))))
@@ -87,6 +89,8 @@ async def happen(world: World, timeline: Timeline, handle: Case, happening: Happ
     answer = await _say(world, handle, happening)
     if happening.temporal_ui == "cancel":
         await handle.cancel()
+    elif happening.temporal_ui == "terminate":
+        await handle.terminate()
     if happening.workers == "start":
         await world.start_workers()
     elif happening.workers == "start as a test installation":

@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sqlmodel import select
-from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
+from temporalio.client import WorkflowExecutionStatus
 
 import contract
 from store.tables import AttemptRow
 from tests.scenarios.books import Books, read_books
-from tests.scenarios.happenings import happen, report_failure
+from tests.scenarios.happenings import Case, happen, report_failure
+from tests.scenarios.timeline import Told
 from tests.scenarios.world import World, built
 
 if TYPE_CHECKING:
@@ -51,19 +52,20 @@ class Runner:
         self._world = world
         self._timeline = timeline
         self._answers: list[tuple[Happening, str]] = []
+        self._handle: Case
 
     async def play(self) -> Played:
         """Play from the report of the failure until past every timer."""
-        handle = await report_failure(self._world, self._timeline, self._timeline.reported)
+        self._handle = await report_failure(self._world, self._timeline, self._timeline.reported)
         for happening in self._timeline.happens:
-            await self._reach(handle, happening)
-        await self._forward_to(handle, self._last() + AFTERWARDS)
-        await self._keep_history(handle, "finished")
+            await self._reach(happening)
+        await self._forward_to(self._last() + AFTERWARDS)
+        await self._keep_history("finished")
         results = []
-        description = await handle.describe()
+        description = await self._handle.describe()
         if description.status is not WorkflowExecutionStatus.RUNNING:
-            results.append(await handle.result())
-        status = await handle.query(contract.STATUS, result_type=contract.CaseStatus)
+            results.append(await self._handle.result())
+        status = await self._handle.query(contract.STATUS, result_type=contract.CaseStatus)
         books = await read_books(self._world)
         return Played(books, status, results, self._timeline.happens, self._answers, self._world.histories)
 
@@ -73,16 +75,20 @@ class Runner:
         times += [happening.at for happening in self._timeline.happens]
         return max([timedelta(days=14), *times])
 
-    async def _reach(self, handle: WorkflowHandle[object, contract.CaseResult], happening: Happening) -> None:
+    async def _reach(self, happening: Happening) -> None:
+        if happening.revived:
+            self._handle = await report_failure(
+                self._world, self._timeline, Told(forgotten=True), happening.at
+            )
         if happening.during is None:
-            await self._forward_to(handle, happening.at)
-            answer = await happen(self._world, self._timeline, handle, happening)
+            await self._forward_to(happening.at)
+            answer = await happen(self._world, self._timeline, self._handle, happening)
         else:
             # The clock goes on by itself while the charge is waited for, and stands while it is made.
-            going = asyncio.create_task(self._forward_to(handle, happening.at + timedelta(minutes=1)))
+            going = asyncio.create_task(self._forward_to(happening.at + timedelta(minutes=1)))
             try:
                 await self._under_way(happening.during)
-                answer = await happen(self._world, self._timeline, handle, happening)
+                answer = await happen(self._world, self._timeline, self._handle, happening)
             finally:
                 await going
         if answer is not None:
@@ -97,38 +103,34 @@ class Runner:
                     return
             await asyncio.sleep(0.05)
 
-    async def _forward_to(
-        self, handle: WorkflowHandle[object, contract.CaseResult], offset: timedelta
-    ) -> None:
+    async def _forward_to(self, offset: timedelta) -> None:
         """Put the case's own clock forward; one that has ended stays where it is."""
         if self._timeline.seconds_a_day:
-            await self._sit_through(handle, offset)
+            await self._sit_through(offset)
             return
-        now = await self._environment.get_current_time(handle)
+        now = await self._environment.get_current_time(self._handle)
         if now < self._world.time(MIDDLE) <= self._world.time(offset):
-            await self._skip(handle, MIDDLE)
-            await self._keep_history(handle, "waiting")
-        await self._skip(handle, offset)
+            await self._skip(MIDDLE)
+            await self._keep_history("waiting")
+        await self._skip(offset)
 
-    async def _sit_through(
-        self, handle: WorkflowHandle[object, contract.CaseResult], offset: timedelta
-    ) -> None:
+    async def _sit_through(self, offset: timedelta) -> None:
         """Let real time pass, until the case has ended."""
         while datetime.now(UTC) < self._world.time(offset):
-            if (await handle.describe()).status is not WorkflowExecutionStatus.RUNNING:
+            if (await self._handle.describe()).status is not WorkflowExecutionStatus.RUNNING:
                 return
             await asyncio.sleep(0.1)
 
-    async def _skip(self, handle: WorkflowHandle[object, contract.CaseResult], offset: timedelta) -> None:
-        running = await self._at_rest(handle)
-        length = self._world.time(offset) - await self._environment.get_current_time(handle)
+    async def _skip(self, offset: timedelta) -> None:
+        running = await self._at_rest()
+        length = self._world.time(offset) - await self._environment.get_current_time(self._handle)
         if length > timedelta(0) and running:
-            await self._environment.fast_forward(handle, length)
+            await self._environment.fast_forward(self._handle, length)
 
-    async def _at_rest(self, handle: WorkflowHandle[object, contract.CaseResult]) -> bool:
+    async def _at_rest(self) -> bool:
         """Wait until the case has nothing under way; False once it has ended."""
         while True:
-            description = await handle.describe()
+            description = await self._handle.describe()
             raw = description.raw_description
             if description.status is not WorkflowExecutionStatus.RUNNING:
                 return False
@@ -136,8 +138,8 @@ class Runner:
                 return True
             await asyncio.sleep(0.05)
 
-    async def _keep_history(self, handle: WorkflowHandle[object, contract.CaseResult], where: str) -> None:
-        self._world.histories[where] = (await handle.fetch_history()).to_json()
+    async def _keep_history(self, where: str) -> None:
+        self._world.histories[where] = (await self._handle.fetch_history()).to_json()
 
 
 async def play(

@@ -90,8 +90,9 @@ class Happening(Part):
     processor: dict[str, dict[str, Any]] = {}
     signal: dict[str, Any] | list[dict[str, Any]] = {}
     wish: dict[str, Any] = {}
-    temporal_ui: Literal["cancel"] | None = None
+    temporal_ui: Literal["cancel", "terminate"] | None = None
     reported: Told | None = None
+    revived: bool = Field(default=False, description="A terminated case is started again from the database.")
     granted: bool | None = None
     answer: str | None = Field(default=None, description="Words in the answer, where one is given.")
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
@@ -89,7 +89,9 @@ def _serving(programs: Path, user: str | None, folder: Path, data: Path) -> Iter
         *options,
     ]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, user=user)
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, **_as_user(user)
+        )
     try:
         _wait_until_ready(port, process, folder / "log")
         yield port
@@ -151,8 +153,15 @@ def _user() -> str | None:
     )
 
 
+def _as_user(user: str | None) -> dict[str, Any]:
+    """Give Popen's options to become a user in every respect; its groups do not change by themselves."""
+    if user is None:
+        return {}
+    return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": [], "cwd": "/"}
+
+
 def _run(user: str | None, command: Sequence[str]) -> None:
-    done = subprocess.run(command, user=user, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **_as_user(user))
     if done.returncode:
         raise PostgresMissing(f"{' '.join(command)} failed: {done.stderr.strip()[-2000:]}")
 
