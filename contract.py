@@ -6,6 +6,7 @@ for a case that started last month still speaks the old form. Nothing here holds
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
@@ -13,7 +14,6 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from campaigns.durations import Moment
-from campaigns.money import spell_money
 from campaigns.story import Outcome, Plan, Status, Story, Trigger, Value
 
 # --- names -------------------------------------------------------------------------------------
@@ -95,7 +95,8 @@ class OpenCase(Value):
 
     Only the ids are needed: the invoice is read afresh when the case opens. ``failed_at`` is the time
     of the failed attempt at the processor, from which every step is counted; ``campaign`` overrides
-    the choice of one. ``carried`` is set by the workflow itself when it continues as a new run.
+    the choice of one. ``carried`` is set by the workflow itself when it continues as a new run, and
+    ``waiting`` is what has arrived while the case could not be opened.
     """
 
     processor: Identifier
@@ -113,6 +114,7 @@ class OpenCase(Value):
     campaign: str | None = None
     event: str | None = None
     carried: Carried | None = None
+    waiting: tuple[News, ...] = ()
 
 
 # --- facts -------------------------------------------------------------------------------------
@@ -368,40 +370,20 @@ OpenCase.model_rebuild()
 def read_news(news: News) -> Fact | Wish:
     """Turn a signal or update into the fact or wish that it claims to be.
 
-    Raises ValueError (pydantic's ValidationError is one) where the name or the body is not known.
+    A fact that was sent by hand without an event's id is its own event. Raises ValueError (pydantic's
+    ValidationError is one) where the name or the body is not known.
     """
     if news.name in WISHES:
         return WISHES[WishName(news.name)].model_validate_json(news.body)
     if news.name in FACTS:
-        return read_news_of(FactName(news.name), news.body)
+        return read_fact(FactName(news.name), news.body, news.id)
     message = f"no signal is called {news.name!r}"
     raise ValueError(message)
 
 
-def read_news_of(name: FactName, body: str) -> Fact:
-    """Read a fact of a known name; raises ValueError as ``read_news`` does."""
-    return FACTS[name].model_validate_json(body)
-
-
-def first_attributes(order: OpenCase) -> Attributes:
-    """Give what a case can be found by before it is opened; set at its start, where it costs nothing."""
-    return Attributes(
-        customer=order.customer,
-        invoice=order.invoice,
-        campaign=order.campaign or "",
-        decline=order.decline or "",
-        currency=(order.currency or "").upper(),
-        amount=order.amount or 0,
-        failed_at=order.failed_at,
-    )
-
-
-def static_summary(order: OpenCase, campaign: str) -> str:
-    """Give the line that the Temporal UI shows for a case: ids and amounts, no names."""
-    known = [
-        spell_money(order.amount, order.currency) if order.amount is not None and order.currency else "",
-        (order.decline or "").replace("_", " "),
-        order.customer,
-        order.campaign or campaign,
-    ]
-    return " · ".join(part for part in known if part)[:200]
+def read_fact(name: FactName, body: str, event: str) -> Fact:
+    """Read a fact of a known name, ``event`` standing in where it names none; raises ValueError."""
+    said = json.loads(body)
+    if isinstance(said, dict):
+        said.setdefault("event", event)
+    return FACTS[name].model_validate(said)

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
+from campaigns.money import spell_money
+from contract import Attributes
+
 if TYPE_CHECKING:
     from temporalio.common import SearchAttributeUpdate
 
-    from contract import Attributes
+    from contract import OpenCase
 
 CASE_STATUS = SearchAttributeKey.for_keyword("CaseStatus")
 CUSTOMER = SearchAttributeKey.for_keyword("Customer")
@@ -104,3 +107,27 @@ def _values(attributes: Attributes) -> dict[SearchAttributeKey[Any], Any]:
 
 def _keyword(text: str) -> str | None:
     return text[:LONGEST_KEYWORD] or None
+
+
+def first_attributes(order: OpenCase) -> Attributes:
+    """Give what a case can be found by before it is opened; set at its start, where it costs nothing."""
+    return Attributes(
+        customer=order.customer,
+        invoice=order.invoice,
+        campaign=order.campaign or "",
+        decline=order.decline or "",
+        currency=(order.currency or "").upper(),
+        amount=order.amount or 0,
+        failed_at=order.failed_at,
+    )
+
+
+def static_summary(order: OpenCase, campaign: str) -> str:
+    """Give the line that the Temporal UI shows for a case: ids and amounts, no names."""
+    known = [
+        spell_money(order.amount, order.currency) if order.amount is not None and order.currency else "",
+        (order.decline or "").replace("_", " "),
+        order.customer,
+        order.campaign or campaign,
+    ]
+    return " · ".join(part for part in known if part)[:200]

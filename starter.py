@@ -8,10 +8,9 @@ import os
 import sys
 import tempfile
 import uuid
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated
 
 import httpx
 import typer
@@ -22,22 +21,17 @@ import console
 import demo as show
 from campaigns.preview import preview as preview_of
 from campaigns.reading import read_campaign
-from contract import FACTS, WISHES, CaseStatus, FactName, OpenCase, WishName, read_news_of
-from errors import BadInput, DunwellError, NotKnown, ServerUnavailable
+from commands import FOLDER, command_settings, configure, find_case, json_object, open_desk, play, tell_person
+from contract import FACTS, WISHES, FactName, OpenCase, WishName, read_fact
+from errors import BadInput, ServerUnavailable
 from local import free_port, local_settings, run_services, run_web_alone
 from logs import configure_logs
 from processors.sandbox import SandboxProcessor
-from settings import Settings, load_settings, secrets_of
+from settings import load_settings, secrets_of
 from store import campaigns, cases, customers, schema, switches
-from web.desk import Desk
-from web.intake import ask, open_case, tell
-from wiring import connect, is_cluster_configured, make_links, open_tools
+from web.intake import ask, open_case, tell, told
+from wiring import open_tools
 from worker import stopped_by_signal
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-
-    from store.tables import CaseRow
 
 app = typer.Typer(
     help="Dunwell recovers failed subscription payments.",
@@ -45,29 +39,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-Result = TypeVar("Result")
-FOLDER = Path(".dunwell")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
 Folder = Annotated[Path, typer.Option(help="Where everything local is kept.")]
 By = Annotated[str, typer.Option(help="Who asks for this; it is recorded.")]
 Why = Annotated[str, typer.Option(help="Why; it is recorded.")]
-
-
-def play(work: Callable[[], Awaitable[Result]]) -> Result:
-    """Run a command; an error that Dunwell knows ends it with a sentence, not a traceback."""
-
-    async def whole() -> Result:
-        try:
-            return await work()
-        finally:
-            # The SDK's own threads may crash a process that ends in the same moment.
-            await asyncio.sleep(0.3)
-
-    try:
-        return asyncio.run(whole())
-    except DunwellError as error:
-        console.errors.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from None
 
 
 # --- running ---------------------------------------------------------------------------------------
@@ -81,7 +56,7 @@ def up(folder: Folder = FOLDER) -> None:
 
 async def _up(folder: Path) -> None:
     settings = local_settings(folder)
-    _configure(settings)
+    configure(settings)
     stop = stopped_by_signal()
     console.screen.print(f"Starting Dunwell in [bold]{folder}[/] …")
     async with run_services(settings, folder, fixed_ports=True) as services:
@@ -165,7 +140,7 @@ def web() -> None:
 
     async def run() -> None:
         settings = load_settings()
-        _configure(settings)
+        configure(settings)
         stop = stopped_by_signal()
         async with run_web_alone(settings):
             await stop.wait()
@@ -198,12 +173,12 @@ def start(
     """Open the case of a failed invoice, or start one again that was terminated in Temporal."""
 
     async def run() -> None:
-        async with _desk() as desk:
+        async with open_desk() as desk:
             desk.tools.processor(processor)
             order = OpenCase(processor=processor, account=account, invoice=invoice, campaign=campaign)
             order = order.model_copy(update={"livemode": desk.settings.livemode})
             delivery = await open_case(desk, order, f"cli.{uuid.uuid4().hex}", revive=True)
-            _tell_person(delivery, as_json=as_json)
+            tell_person(delivery, as_json=as_json)
 
     play(run)
 
@@ -222,20 +197,20 @@ def signal(
     async def run() -> None:
         if name not in FACTS and name not in WISHES:
             raise BadInput(f"nothing is called '{name}'; there are: {', '.join([*FACTS, *WISHES])}")
-        details = _object(data) | {key: value for key, value in (("by", by), ("why", why)) if value}
-        async with _desk() as desk:
-            row = await _find(desk, case)
+        details = json_object(data) | {key: value for key, value in (("by", by), ("why", why)) if value}
+        async with open_desk() as desk:
+            row = await find_case(desk, case)
             event = str(details.pop("event", f"cli.{uuid.uuid4().hex}"))
             try:
                 if name in FACTS:
-                    fact = read_news_of(FactName(name), json.dumps({**details, "event": event}))
+                    fact = read_fact(FactName(name), json.dumps(details), event)
                     [delivery] = await tell(desk, [row], FactName(name), fact)
                 else:
                     wish = WISHES[WishName(name)].model_validate(details)
                     delivery = await ask(desk, row, WishName(name), wish, event)
             except ValueError as error:
                 raise BadInput(f"{name} needs other details: {error}") from None
-            _tell_person(delivery, as_json=as_json)
+            tell_person(delivery, as_json=as_json)
 
     play(run)
 
@@ -245,10 +220,9 @@ def status(case: str, as_json: AsJson = False) -> None:
     """Tell a case's story: what happened, and what comes next and why."""
 
     async def run() -> None:
-        async with _desk() as desk:
-            row = await _find(desk, case)
-            handle = desk.temporal.get_workflow_handle(row.workflow_id)
-            found = await handle.query("status", result_type=CaseStatus)
+        async with open_desk() as desk:
+            row = await find_case(desk, case)
+            found = await told(desk, row)
         if as_json:
             console.print_json(found.model_dump(mode="json"))
         else:
@@ -270,7 +244,10 @@ def list_cases(
     """List cases, the latest first."""
 
     async def run() -> None:
-        async with open_tools(_settings(), datetime.now(UTC)) as tools, tools.database.read() as session:
+        async with (
+            open_tools(command_settings(), datetime.now(UTC)) as tools,
+            tools.database.read() as session,
+        ):
             rows = await cases.listing(
                 session, status=status, outcome=outcome, customer=customer, limit=limit
             )
@@ -292,7 +269,7 @@ def preview(
     """Show what a campaign does, step by step, to a case in which nothing changes."""
 
     async def run() -> None:
-        async with open_tools(_settings(), datetime.now(UTC)) as tools:
+        async with open_tools(command_settings(), datetime.now(UTC)) as tools:
             if Path(campaign).suffix in {".yaml", ".yml"}:
                 text = await asyncio.to_thread(Path(campaign).read_text, encoding="utf-8")
                 found = read_campaign(text, file=campaign, templates=tools.renderer.names())
@@ -329,7 +306,7 @@ async def _turn(what: str, by: str, why: str, *, stopped: bool) -> None:
     if what not in {switches.CHARGES, switches.MESSAGES}:
         raise BadInput(f"'{what}' cannot be stopped: there are charges and messages")
     now = datetime.now(UTC)
-    async with open_tools(_settings(), now) as tools:
+    async with open_tools(command_settings(), now) as tools:
         async with tools.database.begin() as session:
             await switches.turn(session, what, stop=stopped, by=by, why=why, now=now)
         async with tools.database.read() as session:
@@ -342,64 +319,11 @@ def exclude(customer: str, by: By, why: Why, processor: str = "stripe", account:
 
     async def run() -> None:
         now = datetime.now(UTC)
-        async with open_tools(_settings(), now) as tools, tools.database.begin() as session:
+        async with open_tools(command_settings(), now) as tools, tools.database.begin() as session:
             await customers.keep(session, processor, account, customer, now, excluded_by=by, excluded_why=why)
         console.screen.print(escape(f"Customer {customer} of {processor} is excluded."))
 
     play(run)
-
-
-# --- parts -----------------------------------------------------------------------------------------
-
-
-def _settings(folder: Path = FOLDER) -> Settings:
-    """Give the settings for a command: those of the environment, else those of what runs in the folder."""
-    running = folder / "running.json"
-    if running.exists():
-        for name, value in json.loads(running.read_text(encoding="utf-8")).items():
-            os.environ.setdefault(name, value)
-    settings = local_settings(folder) if folder.exists() else load_settings()
-    configure_logs(level="WARNING", style=settings.log_format, secrets=secrets_of(settings))
-    return settings
-
-
-def _configure(settings: Settings) -> None:
-    configure_logs(level=settings.log_level, style=settings.log_format, secrets=secrets_of(settings))
-
-
-@asynccontextmanager
-async def _desk() -> AsyncIterator[Desk]:
-    """Give what the web side works with, for one command."""
-    settings = _settings()
-    if not is_cluster_configured():
-        raise BadInput("no Temporal server is known: run 'make up' in this folder, or set TEMPORAL_ADDRESS")
-    async with open_tools(settings, datetime.now(UTC)) as tools:
-        yield Desk(settings, tools, await connect(), make_links(settings))
-
-
-async def _find(desk: Desk, name: str) -> CaseRow:
-    async with desk.tools.database.read() as session:
-        row = await cases.named(session, name)
-    if row is None:
-        raise NotKnown(f"no case, workflow or invoice is called '{name}': see 'starter.py list'")
-    return row
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise BadInput(f"--data is not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise BadInput('--data is not a JSON object: write it as in \'{"method": "pm_1"}\'')
-    return found
-
-
-def _tell_person(delivery: Any, *, as_json: bool) -> None:
-    if as_json:
-        console.print_json(vars(delivery))
-    else:
-        console.screen.print(f"[bold]{delivery.became}[/]: {escape(delivery.sentence)}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from temporalio import activity
 import contract
 from activities.news import Taken, fact_key, take_fact
 from activities.tools import Tools, virtual_now
-from activities.turn import as_stored, campaign_of, conclude, flagged
+from activities.turn import as_stored, campaign_of, conclude, flagged, ids
 from activities.wishes import grant, summary
 from campaigns.story import Outcome, Story
 from contract import Cancel, Fact, LateFact, MoveToVersion, News, Order, Report, Trouble, Wish, WishAnswer
@@ -65,8 +66,8 @@ class CaseActivities:
             report = await conclude(session, digest.campaign, digest.story, now, digest.lines, digest.answers)
         log.info(
             "case.planned",
-            case=story.case_id,
-            invoice=story.invoice,
+            **ids(story),
+            news=[item.name for item in order.news],
             next=report.plan.id,
             why=report.plan.why,
         )
@@ -161,7 +162,9 @@ class CaseActivities:
         text = f"{trouble.workflow_id}: {trouble.where} failed: {trouble.what}"
         log.error("case.needs_review", workflow=trouble.workflow_id, where=trouble.where, error=trouble.what)
         async with self._tools.database.begin() as session:
-            key = f"review.{trouble.workflow_id}.{trouble.where}.{now:%Y-%m-%dT%H}"
+            # Once for each trouble: a case that cannot be opened is tried again every quarter of an hour.
+            what = hashlib.sha256(trouble.what.encode()).hexdigest()[:12]
+            key = f"review.{trouble.workflow_id}.{trouble.where}.{what}"
             story = trouble.story
             await journal.alert(session, key, "needs review", text, now, story.case_id if story else None)
             if story is None:

@@ -21,7 +21,7 @@ from activities.tools import (
     try_again,
     virtual_now,
 )
-from activities.turn import as_stored, campaign_of, conclude, flagged
+from activities.turn import as_stored, campaign_of, conclude, flagged, ids
 from campaigns.declines import Ask
 from campaigns.planner import FAREWELL, NOTICE, access_changes_at, end_at, next_charge_at, plan
 from campaigns.story import Action, Story
@@ -120,6 +120,7 @@ class MessageActivities(StepActivities):
                 )
                 done = {**story.done, step.id: now}
                 story = story.model_copy(update={"access": step.access, "done": done})
+                log.info("access.set", **ids(story), step=step.id, access=str(step.access))
             return await conclude(session, campaign, story, now, lines)
 
     # --- parts ---------------------------------------------------------------------------------
@@ -269,7 +270,11 @@ class MessageActivities(StepActivities):
                 )
             report = await conclude(session, at.campaign, story, at.now, [line])
         log.info(
-            "message.settled", case=story.case_id, invoice=story.invoice, message=step.id, state=result.state
+            "message.settled",
+            **ids(story),
+            message=step.id,
+            state=result.state,
+            detail=reason.strip(": ") or None,
         )
         return report
 

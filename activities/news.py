@@ -80,6 +80,9 @@ def _cancelled(story: Story, fact: Cancel, now: datetime) -> Taken:
 def _card_updated(story: Story, fact: CardUpdated) -> Taken:
     if fact.method and fact.method == story.method and not fact.renewed:
         return Taken(story, ("the card on file was named again; it is the one already known",))
+    if fact.method in story.blocked and not fact.renewed:
+        # Charging it again costs a network's fee and cannot work, whoever puts it back.
+        return Taken(story, ("a card was given that had been declined for good: it is not charged again",))
     attempt = f"card.{fact.method or fact.event}" + (f".{fact.renewed}" if fact.renewed else "")
     card = fact.method or "default"
     changes: dict[str, object] = {

@@ -12,13 +12,14 @@ import keys
 from activities.findings import learn_from_decline, learn_from_invoice
 from activities.standing import hold_everybody
 from activities.tools import Tools, give_up, is_last_try, try_again, virtual_now
-from activities.turn import conclude, money
+from activities.turn import conclude, ids, money
 from campaigns.money import spell_money
 from campaigns.story import Action, Ending, Outcome, Plan, Status, Story
-from contract import Line, OpenCase, Report
+from contract import Cancel, FactName, Line, OpenCase, Report
 from errors import (
     AnswerLost,
     BadInput,
+    DunwellError,
     NotKnown,
     ProcessorKeyRejected,
     ProcessorRefused,
@@ -69,9 +70,11 @@ class OpeningActivities:
             await hold_everybody(self._tools, switch, str(error), now)
             raise try_again(error) from error
         except (ProcessorUnavailable, AnswerLost) as error:
-            raise try_again(error) from error
+            if not is_last_try():
+                raise try_again(error) from error
+            return await self._unopened(order, workflow, now, error)
         except (NotKnown, ProcessorRefused, BadInput) as error:
-            raise give_up(error) from error
+            return await self._unopened(order, workflow, now, error)
         await self._take_over(order, invoice, workflow)
         async with self._tools.database.begin() as session:
             return await self._open(session, order, invoice, now, workflow)
@@ -112,6 +115,36 @@ class OpeningActivities:
             sentence=row.sentence,
             lines=(Line(at=now, text=text),),
         )
+
+    async def _unopened(self, order: OpenCase, workflow: str, now: datetime, error: DunwellError) -> Report:
+        """End a case that was cancelled before its invoice could be read; otherwise pass the trouble on."""
+        cancels = [contract.read_news(news) for news in order.waiting if news.name == FactName.CANCEL]
+        said = cancels[0] if cancels else None
+        if not isinstance(said, Cancel):
+            passing = isinstance(error, ProcessorUnavailable | AnswerLost)
+            raise (try_again(error) if passing else give_up(error)) from error
+        ending = Ending(outcome=Outcome.CANCELLED, by=said.by, why=said.why, at=now)
+        async with self._tools.database.begin() as session:
+            campaign, version = await campaigns.version(
+                session, order.campaign or self._tools.default_campaign
+            )
+            story = Story(
+                case_id=keys.case_id(workflow),
+                workflow_id=workflow,
+                processor=order.processor,
+                account=order.account,
+                invoice=order.invoice,
+                livemode=order.livemode,
+                customer=order.customer,
+                amount=order.amount or 0,
+                currency=order.currency or "",
+                failed_at=order.failed_at or now,
+                campaign=campaign.name,
+                version=version,
+                ending=ending,
+                seen=(said.event,),
+            )
+            return await conclude(session, campaign, story, now, [f"the invoice could not be read: {error}"])
 
     async def _take_over(self, order: OpenCase, invoice: Invoice, workflow: str) -> None:
         """Stop the processor's own retries, so that nobody is charged by two retriers at once."""
@@ -159,9 +192,7 @@ class OpeningActivities:
             lines.append("the processor's own retries of this invoice are switched off")
         await journal.enter(session, story.case_id, "opened", journal.CASE, lines[0], now)
         report = await conclude(session, campaign, story, now, lines)
-        log.info(
-            "case.opened", case=story.case_id, workflow=workflow, invoice=story.invoice, next=report.plan.why
-        )
+        log.info("case.opened", **ids(story), text=lines[0], next=report.plan.why)
         return report
 
     def _first_story(self, order: OpenCase, invoice: Invoice, workflow: str, now: datetime) -> Story:

@@ -19,7 +19,7 @@ from activities.tools import (
     is_last_try,
     try_again,
 )
-from activities.turn import conclude, flagged, money
+from activities.turn import conclude, flagged, ids, money
 from campaigns.document import FinalAction
 from campaigns.story import Action, Ending, Outcome, Story, Trigger, Unsettled
 from contract import Order, Report
@@ -140,6 +140,7 @@ class PaymentActivities(StepActivities):
         story = story.model_copy(update={"ending": ending, "done": done, "hold": None})
         async with self._tools.database.begin() as session:
             await journal.enter(session, story.case_id, step.id, journal.SUBSCRIPTION, line, at.now)
+            log.info("subscription.ended", **ids(story), action=str(at.campaign.end.action), text=line)
             return await conclude(session, at.campaign, story, at.now, [line])
 
     # --- parts -----------------------------------------------------------------------------------
@@ -248,9 +249,9 @@ class PaymentActivities(StepActivities):
             report = await conclude(session, at.campaign, story, at.now, [line])
         log.info(
             "payment.charged",
-            case=story.case_id,
-            invoice=story.invoice,
+            **ids(story),
             attempt=row.attempt,
+            trigger=row.trigger,
             result=str(answer.result),
             decline=answer.decline,
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from activities.tools import STOPPED_HOLD, Tools, virtual_now
-from activities.turn import as_stored, campaign_of, conclude
+from activities.turn import as_stored, campaign_of, conclude, ids
 from campaigns.planner import plan
 from campaigns.story import Hold, Story
 from store import journal, switches
@@ -104,5 +104,5 @@ class StepActivities:
     async def _held(self, at: Stand, action: str, length: timedelta, why: str) -> Report:
         """Leave the action undone and say when it is tried again."""
         hold = Hold(action=action, until=at.now + length, why=why)
-        log.warning("case.held", case=at.story.case_id, invoice=at.story.invoice, action=action, why=why)
+        log.warning("case.held", **ids(at.story), action=action, why=why, until=hold.until.isoformat())
         return await self._conclude(at, at.story.model_copy(update={"hold": hold}), f"{action} waits: {why}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import structlog
+
 from campaigns.document import AccessLevel
 from campaigns.durations import spell_moment
 from campaigns.money import spell_money
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
     from campaigns.document import Campaign
     from campaigns.story import Ending, Plan
+
+
+log = structlog.get_logger()
 
 
 async def campaign_of(session: AsyncSession, story: Story) -> Campaign:
@@ -60,6 +65,7 @@ async def conclude(
         assert ending is not None
         story, closing = await _close(session, story, ending, now)
         told += [Line(at=now, text=text) for text in closing]
+        log.info("case.closed", **ids(story), outcome=str(ending.outcome), text=spell_ending(ending))
     standing = sentence(story, upcoming, now)
     await cases.save(session, story, upcoming, standing, now)
     return Report(
@@ -159,6 +165,11 @@ def attributes(story: Story, upcoming: Plan, now: datetime) -> Attributes:
         next_step_at=None if story.closed else upcoming.at,
         flags=tuple(sorted(flags)),
     )
+
+
+def ids(story: Story) -> dict[str, str]:
+    """Give the ids that every log line about a case carries."""
+    return {"case": story.case_id, "workflow": story.workflow_id, "invoice": story.invoice}
 
 
 def flagged(story: Story, flag: str) -> Story:

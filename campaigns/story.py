@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
 from campaigns.declines import Ask
 from campaigns.document import AccessLevel, FinalAction
 from campaigns.durations import Moment
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class Status(StrEnum):

@@ -18,7 +18,19 @@ from temporalio.service import RPCError, RPCStatusCode
 import contract
 import keys
 import search
-from contract import Fact, FactName, LateFact, OpenCase, PaymentFailed, Wish, WishAnswer, WishName
+from campaigns.story import Outcome, Status
+from contract import (
+    CaseStatus,
+    Fact,
+    FactName,
+    LateFact,
+    Line,
+    OpenCase,
+    PaymentFailed,
+    Wish,
+    WishAnswer,
+    WishName,
+)
 from store import cases, journal
 
 if TYPE_CHECKING:
@@ -89,8 +101,8 @@ async def open_case(desk: Desk, order: OpenCase, event: str, *, revive: bool = F
             task_queue=desk.queue,
             id_reuse_policy=AGAIN if revive else WorkflowIDReusePolicy.REJECT_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            search_attributes=search.pairs(contract.first_attributes(order)),
-            static_summary=contract.static_summary(order, desk.settings.default_campaign),
+            search_attributes=search.pairs(search.first_attributes(order)),
+            static_summary=search.static_summary(order, desk.settings.default_campaign),
             start_signal=FactName.PAYMENT_FAILED,
             start_signal_args=[failed],
         )
@@ -173,6 +185,27 @@ async def ask(desk: Desk, row: CaseRow, name: WishName, wish: Wish, wish_id: str
         raise
     became = Became.GRANTED if answer.granted else Became.REFUSED
     return Delivery(became, answer.answer, row.id, row.workflow_id)
+
+
+async def told(desk: Desk, row: CaseRow) -> CaseStatus:
+    """Give a case's whole story: from its workflow, or from the database once Temporal has forgotten it."""
+    handle = desk.temporal.get_workflow_handle(row.workflow_id)
+    try:
+        status: CaseStatus = await handle.query(contract.STATUS, result_type=CaseStatus)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        async with desk.tools.database.read() as session:
+            entries = await journal.entries(session, row.id)
+        return CaseStatus(
+            case_id=row.id,
+            workflow_id=row.workflow_id,
+            status=Status(row.status),
+            outcome=Outcome(row.outcome) if row.outcome else None,
+            sentence=row.sentence,
+            timeline=tuple(Line(at=entry.at, text=entry.text) for entry in entries),
+        )
+    return status
 
 
 def is_unreachable(error: RPCError) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 from temporalio.service import RPCError
 
-from contract import FactName, OpenCase, read_news_of
+from contract import FactName, OpenCase, read_fact
 from errors import DunwellError
 from store import cases, events
 from web.intake import Became, Delivery, open_case, tell
@@ -74,7 +74,7 @@ async def _deliver(desk: Desk, row: EventRow) -> list[Delivery]:
     kept = json.loads(row.body)
     if row.type == "open_case":
         return [await open_case(desk, OpenCase.model_validate(kept["order"]), row.event)]
-    fact = read_news_of(FactName(row.type), json.dumps({**kept["fact"], "event": row.event}))
+    fact = read_fact(FactName(row.type), json.dumps(kept["fact"]), row.event)
     async with desk.tools.database.read() as session:
         found_rows = [await cases.get(session, case_id) for case_id in kept["cases"]]
     return await tell(desk, [found for found in found_rows if found], FactName(row.type), fact)

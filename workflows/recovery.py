@@ -72,7 +72,7 @@ class RecoverPayment(Handlers):
         self._report: Report | None = None
         self._timeline: list[Line] = []
         started_with = workflow.info().typed_search_attributes
-        self._attributes: Attributes | None = contract.first_attributes(order) if len(started_with) else None
+        self._attributes: Attributes | None = search.first_attributes(order) if len(started_with) else None
         if order.carried:
             self._report = order.carried.report
             self._attributes = order.carried.report.attributes
@@ -109,10 +109,11 @@ class RecoverPayment(Handlers):
     # --- the turns of the loop -------------------------------------------------------------------
 
     async def _open(self) -> None:
-        report = await self._do(contract.OPEN_CASE, self._order, summary="Open the case: read the invoice")
+        order = self._order.model_copy(update={"waiting": tuple(self._inbox)}) if self._inbox else self._order
+        report = await self._do(contract.OPEN_CASE, order, summary="Open the case: read the invoice")
         if report is None:
-            # Nothing can be planned before the invoice was read once: wait, or until somebody says something.
-            await self._wait(contract.TROUBLE_HOLD, "The case could not be opened: try again")
+            # Nothing can be planned before the invoice was read once; a cancel is taken all the same.
+            await self._wait(contract.TROUBLE_HOLD, "The case could not be opened: try again", only_more=True)
 
     async def _take_news(self) -> None:
         """Hand over what has arrived, cancellations first, and take the new plan."""
@@ -133,9 +134,7 @@ class RecoverPayment(Handlers):
         except ActivityError as error:
             if not _passes(error):
                 await self._ask_for_review("planning", error)
-            await self._wait(
-                timedelta(minutes=1), "The database did not answer: plan again", ignore_news=True
-            )
+            await self._wait(timedelta(minutes=1), "The database did not answer: plan again", only_more=True)
             return
         self._inbox = self._inbox[len(news) :]
         self._take(report)
@@ -201,9 +200,9 @@ class RecoverPayment(Handlers):
                     raise
                 self._cancelled_by_operator()
 
-    async def _wait(self, length: timedelta | None, summary: str, *, ignore_news: bool = False) -> None:
+    async def _wait(self, length: timedelta | None, summary: str, *, only_more: bool = False) -> None:
         """Sleep until a time, or until something arrives."""
-        before = len(self._inbox) if ignore_news else 0
+        before = len(self._inbox) if only_more else 0
         try:
             await workflow.wait_condition(
                 lambda: len(self._inbox) > before, timeout=length, timeout_summary=summary[:200]

@@ -57,7 +57,7 @@ async def report_failure(world: World, timeline: Timeline, told: Told, at: timed
             order,
             id=keys.workflow_id(PROCESSOR, ACCOUNT, world.invoice, order.episode),
             task_queue=world.queue,
-            search_attributes=search.pairs(contract.first_attributes(order)),
+            search_attributes=search.pairs(search.first_attributes(order)),
             start_signal=contract.FactName.PAYMENT_FAILED,
             start_signal_args=[{"event": FIRST_EVENT}],
             id_reuse_policy=reuse,

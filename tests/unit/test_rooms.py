@@ -18,7 +18,7 @@ ALLOWED = {
     "errors": set[str](),
     "keys": set[str](),
     "registration": {"errors", "search", "temporalio"},
-    "search": {"contract", "temporalio"},
+    "search": {"campaigns", "contract", "temporalio"},
     "settings": {"errors", "pydantic", "pydantic_settings"},
 }
 

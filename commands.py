@@ -1,0 +1,107 @@
+"""What every command of the command line needs: settings, a desk, and errors that are sentences."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import typer
+from rich.markup import escape
+from temporalio.service import RPCError
+
+import console
+from errors import BadInput, DunwellError, NotKnown
+from local import local_settings
+from logs import configure_logs
+from settings import Settings, load_settings, secrets_of
+from store import cases
+from web.desk import Desk
+from wiring import connect, is_cluster_configured, make_links, open_tools
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from store.tables import CaseRow
+    from web.intake import Delivery
+
+Result = TypeVar("Result")
+FOLDER = Path(".dunwell")
+
+
+def play(work: Callable[[], Awaitable[Result]]) -> Result:
+    """Run a command; an error that Dunwell knows ends it with a sentence, not a traceback."""
+
+    async def whole() -> Result:
+        try:
+            return await work()
+        finally:
+            # The SDK's own threads may crash a process that ends in the same moment.
+            await asyncio.sleep(0.3)
+
+    try:
+        return asyncio.run(whole())
+    except (DunwellError, RPCError) as error:
+        where = "Temporal: " if isinstance(error, RPCError) else ""
+        console.errors.print(
+            f"[bold red]error:[/] {where}{escape(str(error))}", highlight=False, soft_wrap=True
+        )
+        raise typer.Exit(1) from None
+
+
+def command_settings(folder: Path = FOLDER) -> Settings:
+    """Give the settings for a command: those of the environment, else those of what runs in the folder."""
+    running = folder / "running.json"
+    if running.exists():
+        for name, value in json.loads(running.read_text(encoding="utf-8")).items():
+            os.environ.setdefault(name, value)
+    settings = local_settings(folder) if folder.exists() else load_settings()
+    configure_logs(level="WARNING", style=settings.log_format, secrets=secrets_of(settings))
+    return settings
+
+
+def configure(settings: Settings) -> None:
+    """Set the log up for a command that runs on."""
+    configure_logs(level=settings.log_level, style=settings.log_format, secrets=secrets_of(settings))
+
+
+@asynccontextmanager
+async def open_desk() -> AsyncIterator[Desk]:
+    """Give what the web side works with, for one command."""
+    settings = command_settings()
+    if not is_cluster_configured():
+        raise BadInput("no Temporal server is known: run 'make up' in this folder, or set TEMPORAL_ADDRESS")
+    async with open_tools(settings, datetime.now(UTC)) as tools:
+        yield Desk(settings, tools, await connect(), make_links(settings))
+
+
+async def find_case(desk: Desk, name: str) -> CaseRow:
+    """Find a case by what a person has at hand; raises NotKnown."""
+    async with desk.tools.database.read() as session:
+        row = await cases.named(session, name)
+    if row is None:
+        raise NotKnown(f"no case, workflow or invoice is called '{name}': see 'starter.py list'")
+    return row
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Read the details that a person gave as JSON; raises BadInput."""
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise BadInput(f"--data is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise BadInput('--data is not a JSON object: write it as in \'{"method": "pm_1"}\'')
+    return found
+
+
+def tell_person(delivery: Delivery, *, as_json: bool) -> None:
+    """Say what became of a request, to a person or to a program."""
+    if as_json:
+        console.print_json(vars(delivery))
+    else:
+        console.screen.print(f"[bold]{delivery.became}[/]: {escape(delivery.sentence)}", soft_wrap=True)
