@@ -52,9 +52,11 @@ async def main() -> int:
     except (RPCError, RuntimeError) as error:
         print(f"Temporal does not answer: {error}")  # noqa: T201
         return 1
-    print("polling" if polling else f"the server has seen no poll of this host within {SEEN_WITHIN}")  # noqa: T201
-    await asyncio.sleep(0.3)  # the SDK's threads may crash a process that ends at once
-    return 0 if polling else 1
+    else:
+        print("polling" if polling else f"the server has seen no poll of this host within {SEEN_WITHIN}")  # noqa: T201
+        return 0 if polling else 1
+    finally:
+        await asyncio.sleep(0.3)  # the SDK's threads may crash a process that ends at once
 
 
 if __name__ == "__main__":

@@ -18,13 +18,15 @@ if TYPE_CHECKING:
     from sqlmodel.ext.asyncio.session import AsyncSession
 
 PENDING, HANDED_ON, IGNORED, FAILED = "pending", "handed_on", "ignored", "failed"
+# A person's wish: answered while the person waits, and never handed on later.
+ASKED = "asked"
 # While somebody hands an event on, nobody else does; a crash in between costs this much delay.
 CLAIM = timedelta(seconds=30)
 FIRST_DELAY, LONGEST_DELAY = timedelta(seconds=1), timedelta(minutes=5)
 
 
 async def keep(
-    session: AsyncSession, source: str, event: str, kind: str, body: str, now: datetime
+    session: AsyncSession, source: str, event: str, kind: str, body: str, now: datetime, state: str = PENDING
 ) -> tuple[EventRow, bool]:
     """Store an event once; gives its row and whether it is new. It is claimed for whoever stored it."""
     known: dict[str, Any] = {
@@ -32,7 +34,7 @@ async def keep(
         "event": event,
         "type": kind,
         "body": body,
-        "state": PENDING,
+        "state": state,
         "try_at": now + CLAIM,
         "received_at": now,
     }

@@ -214,7 +214,8 @@ class MessageRow(SQLModel, table=True):
 class EventRow(SQLModel, table=True):
     """One event from outside, stored before it is answered.
 
-    ``state``: ``pending`` until it is handed on, then ``handed_on``, ``ignored`` or ``failed``.
+    ``state``: ``pending`` until it is handed on, then ``handed_on``, ``ignored`` or ``failed``; a wish is
+    ``asked`` until it is answered.
     """
 
     __tablename__ = "inbound_events"

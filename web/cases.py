@@ -1,7 +1,6 @@
 """The API of billing services: report a failure, tell a case a fact, put a wish to it, look at it."""
 
 # Annotations are read by FastAPI where the routes are made, so they must not be postponed.
-import hashlib
 import json
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -26,7 +25,7 @@ from web.answers import (
 )
 from web.desk import Desk, desk_of
 from web.intake import Became, Delivery, ask, is_unreachable
-from web.relay import API, deliver
+from web.relay import API, deliver, settle
 
 router = APIRouter(prefix="/v1", tags=["cases"])
 AtDesk = Annotated[Desk, Depends(desk_of)]
@@ -97,7 +96,7 @@ def _fact_route(name: FactName, kind: type[Fact]) -> Callable[..., Any]:
         response: Response,
     ) -> Answer:
         row = await _find(desk, case_id)
-        kept = {"cases": [row.id], "fact": _as_json(body)}
+        kept = {"case": row.id, "fact": _as_json(body)}
         return await _take(desk, response, f"{by}:{key}", name, kept)
 
     return route
@@ -117,14 +116,8 @@ def _customer_fact_route(name: FactName, kind: type[Fact]) -> Callable[..., Any]
         response: Response,
         account: str = "main",
     ) -> Answer:
-        async with desk.tools.database.read() as session:
-            rows = await cases.open_of_customer(session, processor, account, customer)
-        fact = _as_json(body)
-        if not rows:
-            return Answer(became=Became.NO_CASE, sentence=f"customer {customer} has no open case")
-        return await _take(
-            desk, response, f"{by}:{key}", name, {"cases": [row.id for row in rows], "fact": fact}
-        )
+        kept = {"customer": [processor, account, customer], "fact": _as_json(body)}
+        return await _take(desk, response, f"{by}:{key}", name, kept)
 
     return route
 
@@ -134,13 +127,21 @@ def _wish_route(name: WishName, kind: type[Wish]) -> Callable[..., Any]:
 
     async def route(case_id: str, body: kind, key: IdempotencyKey, by: Caller, desk: AtDesk) -> Answer:  # type: ignore[valid-type]
         row = await _find(desk, case_id)
+        request = json.dumps({"case": row.id, "wish": _as_json(body)}, sort_keys=True)
+        event, kind = f"{by}:{key}", f"wish.{name}"
+        async with desk.tools.database.begin() as session:
+            kept, fresh = await events.keep(session, API, event, kind, request, desk.now(), events.ASKED)
+        if not fresh and (answer := _earlier_answer(kept, kind, request)):
+            return answer
         try:
-            return _answer([await ask(desk, row, name, body, f"{by}:{key}")])
+            delivery = await ask(desk, row, name, body, event)
         except RPCError as error:
             if not is_unreachable(error):
                 raise
             message = "Temporal is not to be reached; a wish is not kept: ask again later"
             raise HTTPException(503, message, headers={"Retry-After": "30"}) from None
+        await settle(desk, kept, [delivery])
+        return _answer([delivery])
 
     return route
 
@@ -204,10 +205,8 @@ async def _take(desk: Desk, response: Response, event: str, kind: str, kept: dic
     body = json.dumps(kept, sort_keys=True)
     async with desk.tools.database.begin() as session:
         row, fresh = await events.keep(session, API, event, kind, body, desk.now())
-    if not fresh:
-        _refuse_other_request(row, kind, body)
-        if row.answer:
-            return _answer([Delivery(**item) for item in row.answer["deliveries"]], replayed=True)
+    if not fresh and (answer := _earlier_answer(row, kind, body)):
+        return answer
     deliveries = await deliver(desk, row)
     if deliveries is None:
         response.status_code = 202
@@ -217,12 +216,13 @@ async def _take(desk: Desk, response: Response, event: str, kind: str, kept: dic
     return _answer(deliveries)
 
 
-def _refuse_other_request(row: EventRow, kind: str, body: str) -> None:
-    def digest(text: str) -> str:
-        return hashlib.sha256(text.encode()).hexdigest()
-
-    if row.type != kind or digest(row.body) != digest(body):
+def _earlier_answer(row: EventRow, kind: str, body: str) -> Answer | None:
+    """Give the answer that this idempotency key has had, or refuse it for another request."""
+    if (row.type, row.body) != (kind, body):
         raise HTTPException(409, "this Idempotency-Key was used for another request: choose a new one")
+    if not row.answer:
+        return None
+    return _answer([Delivery(**item) for item in row.answer["deliveries"]], replayed=True)
 
 
 def _answer(deliveries: list[Delivery], *, replayed: bool = False) -> Answer:

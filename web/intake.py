@@ -135,6 +135,9 @@ async def _tell_one(desk: Desk, row: CaseRow, name: FactName, fact: Fact) -> Del
             fresh = await cases.get(session, row.id)
         if fresh is not None and fresh.closed_at is not None:
             return await _after_the_end(desk, fresh, name, fact)
+        if fresh is not None and fresh.opened_at is None:
+            # The report of the failure itself still waits to be handed on: this has to wait for it.
+            raise
         return await _lost(desk, row)
     return Delivery(Became.DELIVERED, f"case {row.id} was told: {name}", row.id, row.workflow_id)
 

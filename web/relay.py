@@ -43,19 +43,8 @@ async def deliver(desk: Desk, row: EventRow) -> list[Delivery] | None:
             "event.failed", source=row.source, source_event=row.event, type=row.type, error=str(error)
         )
         return [Delivery(Became.IGNORED, str(error))]
+    await settle(desk, row, deliveries)
     first = deliveries[0]
-    idle = all(delivery.became in {Became.IGNORED, Became.NO_CASE} for delivery in deliveries)
-    state = events.IGNORED if idle else events.HANDED_ON
-    async with desk.tools.database.begin() as session:
-        await events.settle(
-            session,
-            row.number or 0,
-            state,
-            desk.now(),
-            why="; ".join(delivery.sentence for delivery in deliveries),
-            case_id=first.case,
-            answer={"deliveries": [asdict(delivery) for delivery in deliveries]},
-        )
     log.info(
         "event.handed_on",
         source=row.source,
@@ -67,6 +56,21 @@ async def deliver(desk: Desk, row: EventRow) -> list[Delivery] | None:
     return deliveries
 
 
+async def settle(desk: Desk, row: EventRow, deliveries: list[Delivery]) -> None:
+    """Write down what became of an event, so that a repetition gets the same answer."""
+    idle = all(delivery.became in {Became.IGNORED, Became.NO_CASE} for delivery in deliveries)
+    async with desk.tools.database.begin() as session:
+        await events.settle(
+            session,
+            row.number or 0,
+            events.IGNORED if idle else events.HANDED_ON,
+            desk.now(),
+            why="; ".join(delivery.sentence for delivery in deliveries),
+            case_id=deliveries[0].case,
+            answer={"deliveries": [asdict(delivery) for delivery in deliveries]},
+        )
+
+
 async def _deliver(desk: Desk, row: EventRow) -> list[Delivery]:
     if row.source != API:
         found = desk.tools.processor(row.source).reports(row.body.encode())
@@ -76,8 +80,14 @@ async def _deliver(desk: Desk, row: EventRow) -> list[Delivery]:
         return [await open_case(desk, OpenCase.model_validate(kept["order"]), row.event)]
     fact = read_fact(FactName(row.type), json.dumps(kept["fact"]), row.event)
     async with desk.tools.database.read() as session:
-        found_rows = [await cases.get(session, case_id) for case_id in kept["cases"]]
-    return await tell(desk, [found for found in found_rows if found], FactName(row.type), fact)
+        if "customer" in kept:
+            rows = await cases.open_of_customer(session, *kept["customer"])
+        else:
+            found_row = await cases.get(session, kept["case"])
+            rows = [found_row] if found_row else []
+    if not rows:
+        return [Delivery(Became.NO_CASE, "no open case is concerned")]
+    return await tell(desk, rows, FactName(row.type), fact)
 
 
 async def _postpone(desk: Desk, row: EventRow, why: str) -> None:

@@ -92,8 +92,10 @@ async def _concerned(session: AsyncSession, processor: str, report: Report) -> S
     if report.invoice:
         row = await cases.latest(session, processor, report.account, report.invoice)
         return [row] if row else []
-    if report.payment and (case_id := await attempts.case_of_payment(session, report.payment)):
-        row = await cases.get(session, case_id)
+    if report.payment:
+        # A payment that is none of ours concerns none of our cases, whoever's it is.
+        case_id = await attempts.case_of_payment(session, report.payment)
+        row = await cases.get(session, case_id) if case_id else None
         return [row] if row else []
     if report.subscription:
         return await cases.open_of_subscription(session, processor, report.account, report.subscription)
