@@ -17,7 +17,7 @@ from temporalio.service import RPCError
 import console
 from errors import BadInput, DunwellError, NotKnown
 from local import local_settings
-from logs import configure_logs
+from logs import configure_logs, forward_temporal_lines
 from settings import Settings, load_settings, secrets_of
 from store import cases
 from web.desk import Desk
@@ -67,6 +67,7 @@ def command_settings(folder: Path = FOLDER) -> Settings:
 def configure(settings: Settings) -> None:
     """Set the log up for a command that runs on."""
     configure_logs(level=settings.log_level, style=settings.log_format, secrets=secrets_of(settings))
+    forward_temporal_lines()
 
 
 @asynccontextmanager

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
+from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping
 
-# Libraries that at DEBUG or INFO write keys, addresses or whole requests.
+# Libraries that at DEBUG or INFO write keys, addresses or whole requests, or tell of their own start.
 TALKATIVE = (
+    "alembic",
+    "uvicorn.error",
     "python_http_client",
     "httpx",
     "httpcore",
@@ -115,3 +119,15 @@ def _temporal_ids(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMa
         if isinstance(details, dict) and details.get(name):
             event["workflow"] = details[name]
     return event
+
+
+def forward_temporal_lines() -> None:
+    """Send the lines of Temporal's core, which would go straight to the terminal, through the same log.
+
+    To be called before the first client is made; a later call changes nothing.
+    """
+    filter_ = TelemetryFilter(core_level="WARN", other_level="ERROR")
+    forwarding = LogForwardingConfig(logger=logging.getLogger("temporalio.core"))
+    telemetry = TelemetryConfig(logging=LoggingConfig(filter=filter_, forwarding=forwarding))
+    with contextlib.suppress(RuntimeError):
+        Runtime.set_default(Runtime(telemetry=telemetry))

@@ -107,6 +107,7 @@ async def _demo(*, keep: bool) -> int:
     configure_logs(
         level="INFO", style="text", secrets=secrets_of(settings), stream=(folder / "log.txt").open("a")
     )
+    forward_temporal_lines()
     console.screen.print(f"Starting Temporal, a worker and the web side in {folder} …")
     async with run_services(settings, folder, fixed_ports=False) as services:
         sandbox = services.tools.processors["sandbox"]

@@ -12,7 +12,7 @@ import structlog
 
 from alerting import run_alerting
 from errors import DunwellError
-from logs import configure_logs
+from logs import configure_logs, forward_temporal_lines
 from registration import register
 from settings import Settings, load_settings, secrets_of
 from wiring import connect, make_workers, open_tools
@@ -57,6 +57,7 @@ def main() -> int:
     try:
         settings = load_settings()
         configure_logs(level=settings.log_level, style=settings.log_format, secrets=secrets_of(settings))
+        forward_temporal_lines()
         asyncio.run(run(settings))
     except DunwellError as error:
         print(error, file=sys.stderr)  # noqa: T201 - the log may not be set up yet
