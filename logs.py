@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 # Libraries that at DEBUG or INFO write keys, addresses or whole requests, or tell of their own start.
 TALKATIVE = (
     "alembic",
-    "uvicorn.error",
     "python_http_client",
     "httpx",
     "httpcore",

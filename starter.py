@@ -25,7 +25,7 @@ from commands import FOLDER, command_settings, configure, find_case, json_object
 from contract import FACTS, WISHES, FactName, OpenCase, WishName, read_fact
 from errors import BadInput, ServerUnavailable
 from local import free_port, local_settings, run_services, run_web_alone
-from logs import configure_logs
+from logs import configure_logs, forward_temporal_lines
 from processors.sandbox import SandboxProcessor
 from settings import load_settings, secrets_of
 from store import campaigns, cases, customers, schema, switches
