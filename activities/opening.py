@@ -128,21 +128,13 @@ class OpeningActivities:
             campaign, version = await campaigns.version(
                 session, order.campaign or self._tools.default_campaign
             )
-            story = Story(
-                case_id=keys.case_id(workflow),
-                workflow_id=workflow,
-                processor=order.processor,
-                account=order.account,
-                invoice=order.invoice,
-                livemode=order.livemode,
-                customer=order.customer,
-                amount=order.amount or 0,
-                currency=order.currency or "",
-                failed_at=order.failed_at or now,
-                campaign=campaign.name,
-                version=version,
-                ending=ending,
-                seen=(said.event,),
+            story = _blank_story(order, workflow, now).model_copy(
+                update={
+                    "campaign": campaign.name,
+                    "version": version,
+                    "ending": ending,
+                    "seen": (said.event,),
+                }
             )
             return await conclude(session, campaign, story, now, [f"the invoice could not be read: {error}"])
 
@@ -198,23 +190,19 @@ class OpeningActivities:
     def _first_story(self, order: OpenCase, invoice: Invoice, workflow: str, now: datetime) -> Story:
         decline = order.decline or invoice.decline
         advice = order.advice or (invoice.advice if decline == invoice.decline else None)
-        story = Story(
-            case_id=keys.case_id(workflow),
-            workflow_id=workflow,
-            processor=order.processor,
-            account=order.account,
-            invoice=order.invoice,
-            episode=order.episode,
-            livemode=invoice.livemode,
-            customer=invoice.customer.id,
-            subscription=invoice.subscription,
-            amount=invoice.amount or order.amount or 0,
-            currency=invoice.currency,
-            failed_at=order.failed_at or invoice.failed_at or now,
-            method=order.method or (invoice.card.id if invoice.card else None),
-            has_card=invoice.card is not None or order.method is not None,
-            seen=(order.event,) if order.event else (),
-        )
+        known: dict[str, Any] = {
+            "livemode": invoice.livemode,
+            "customer": invoice.customer.id,
+            "subscription": invoice.subscription,
+            "currency": invoice.currency,
+            "failed_at": order.failed_at or invoice.failed_at or now,
+            "method": order.method or (invoice.card.id if invoice.card else None),
+            "has_card": invoice.card is not None or order.method is not None,
+            "seen": (order.event,) if order.event else (),
+        }
+        if invoice.amount:
+            known["amount"] = invoice.amount
+        story = _blank_story(order, workflow, now).model_copy(update=known)
         if decline is None:
             return story
         return story.model_copy(update=learn_from_decline(story, self._tools.declines.judge(decline, advice)))
@@ -242,3 +230,20 @@ class OpeningActivities:
             why = f"{owed} is less than the campaign's minimum of {spell_money(smallest, invoice.currency)}"
             return Ending(outcome=Outcome.BELOW_MINIMUM, why=why)
         return None
+
+
+def _blank_story(order: OpenCase, workflow: str, now: datetime) -> Story:
+    """Begin a story with what the report of the failure tells by itself."""
+    return Story(
+        case_id=keys.case_id(workflow),
+        workflow_id=workflow,
+        processor=order.processor,
+        account=order.account,
+        invoice=order.invoice,
+        episode=order.episode,
+        livemode=order.livemode,
+        customer=order.customer,
+        amount=order.amount or 0,
+        currency=order.currency or "",
+        failed_at=order.failed_at or now,
+    )

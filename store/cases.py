@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from sqlalchemy import ColumnElement
     from sqlmodel.ext.asyncio.session import AsyncSession
 
 
@@ -86,29 +87,25 @@ async def open_of_customer(
     session: AsyncSession, processor: str, account: str, customer: str
 ) -> Sequence[CaseRow]:
     """List a customer's open cases, oldest first."""
-    found = await session.exec(
-        select(CaseRow)
-        .where(
-            CaseRow.processor == processor,
-            CaseRow.account == account,
-            CaseRow.customer == customer,
-            col(CaseRow.closed_at).is_(None),
-        )
-        .order_by(col(CaseRow.reserved_at))
-    )
-    return found.all()
+    return await _open_where(session, processor, account, CaseRow.customer == customer)
 
 
 async def open_of_subscription(
     session: AsyncSession, processor: str, account: str, subscription: str
 ) -> Sequence[CaseRow]:
     """List a subscription's open cases, oldest first."""
+    return await _open_where(session, processor, account, CaseRow.subscription == subscription)
+
+
+async def _open_where(
+    session: AsyncSession, processor: str, account: str, condition: ColumnElement[bool] | bool
+) -> Sequence[CaseRow]:
     found = await session.exec(
         select(CaseRow)
         .where(
             CaseRow.processor == processor,
             CaseRow.account == account,
-            CaseRow.subscription == subscription,
+            condition,
             col(CaseRow.closed_at).is_(None),
         )
         .order_by(col(CaseRow.reserved_at))
