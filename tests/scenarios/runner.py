@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 # Past every timer: what would come after the end of any campaign has come by then.
 AFTERWARDS = timedelta(days=30)
-# Where the history of a case that waits is kept: after two steps, and before the end.
-MIDDLE = timedelta(days=4)
+# Where the history of a case that waits is kept: after two steps, before the end, and at no step's time.
+MIDDLE = timedelta(days=4, hours=6)
+# The server can lose a timer that is due at the very time to which the clock is put.
+ASIDE = timedelta(minutes=1)
 # A case that makes no progress must not take the whole run with it.
 PATIENCE = 120.0
 
@@ -81,11 +83,11 @@ class Runner:
                 self._world, self._timeline, Told(forgotten=True), happening.at
             )
         if happening.during is None:
-            await self._forward_to(happening.at)
+            await self._forward_to(happening.at + (ASIDE if happening.revived else timedelta(0)))
             answer = await happen(self._world, self._timeline, self._handle, happening)
         else:
             # The clock goes on by itself while the charge is waited for, and stands while it is made.
-            going = asyncio.create_task(self._forward_to(happening.at + timedelta(minutes=1)))
+            going = asyncio.create_task(self._forward_to(happening.at + ASIDE))
             try:
                 await self._under_way(happening.during)
                 answer = await happen(self._world, self._timeline, self._handle, happening)
@@ -122,9 +124,11 @@ class Runner:
             await asyncio.sleep(0.1)
 
     async def _skip(self, offset: timedelta) -> None:
-        running = await self._at_rest()
-        length = self._world.time(offset) - await self._environment.get_current_time(self._handle)
-        if length > timedelta(0) and running:
+        """Put the clock forward, again where the server gave up half way: it does so when a task comes between."""
+        while await self._at_rest():
+            length = self._world.time(offset) - await self._environment.get_current_time(self._handle)
+            if length <= timedelta(0):
+                return
             await self._environment.fast_forward(self._handle, length)
 
     async def _at_rest(self) -> bool:
