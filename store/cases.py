@@ -87,18 +87,18 @@ async def open_of_customer(
     session: AsyncSession, processor: str, account: str, customer: str
 ) -> Sequence[CaseRow]:
     """List a customer's open cases, oldest first."""
-    return await _open_where(session, processor, account, CaseRow.customer == customer)
+    return await _open(session, processor, account, col(CaseRow.customer) == customer)
 
 
 async def open_of_subscription(
     session: AsyncSession, processor: str, account: str, subscription: str
 ) -> Sequence[CaseRow]:
     """List a subscription's open cases, oldest first."""
-    return await _open_where(session, processor, account, CaseRow.subscription == subscription)
+    return await _open(session, processor, account, col(CaseRow.subscription) == subscription)
 
 
-async def _open_where(
-    session: AsyncSession, processor: str, account: str, condition: ColumnElement[bool] | bool
+async def _open(
+    session: AsyncSession, processor: str, account: str, condition: ColumnElement[bool]
 ) -> Sequence[CaseRow]:
     found = await session.exec(
         select(CaseRow)

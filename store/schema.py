@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlmodel import SQLModel
 
 from store import tables
+from store.database import BUSY_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,9 @@ def _plain_url(url: str) -> URL:
 def _with_config(url: str, work: Callable[[Config, Connection], Any]) -> Any:
     config = Config()
     config.set_main_option("script_location", str(FOLDER))
-    engine = create_engine(_plain_url(url))
+    plain = _plain_url(url)
+    options = {"timeout": BUSY_SECONDS} if plain.drivername == "sqlite" else {}
+    engine = create_engine(plain, connect_args=options)
     try:
         with engine.connect() as connection:
             config.attributes["connection"] = connection
@@ -47,12 +50,14 @@ def _with_config(url: str, work: Callable[[Config, Connection], Any]) -> Any:
 def upgrade(url: str, revision: str = "head") -> None:
     """Apply every migration that the database lacks; harmless when there is none.
 
-    On PostgreSQL an advisory lock lets several processes start at once.
+    Several processes may start at once: one migrates, and the others wait and find it done.
     """
 
     def work(config: Config, connection: Connection) -> None:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7105311)")
+        else:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
         command.upgrade(config, revision)
 
     _with_config(url, work)

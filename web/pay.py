@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.templating import Jinja2Templates
 
 from campaigns.money import spell_money
-from errors import BadToken, ProcessorError
+from errors import BadInput, BadToken, ProcessorError
 from processors.sandbox import SandboxProcessor
 from store import cases
 from web.desk import Desk, desk_of
@@ -28,6 +28,11 @@ templates = Jinja2Templates(directory=Path(__file__).parent / "pages")
 
 def _page(request: Request, name: str, status: int = 200, **words: object) -> HTMLResponse:
     return templates.TemplateResponse(request, name, words, status_code=status)
+
+
+def _nothing_left(request: Request) -> HTMLResponse:
+    text = "This payment is no longer open. Thank you!"
+    return _page(request, "notice.html", title="Nothing left to do", text=text)
 
 
 async def _case_of(desk: Desk, token: str) -> CaseRow:
@@ -90,6 +95,8 @@ async def give_test_card(
         row = await _case_of(desk, token)
     except BadToken as error:
         return _page(request, "notice.html", 404, title="This link does not work", text=str(error))
+    if row.closed_at is not None:
+        return _nothing_left(request)
     processor = desk.tools.processors.get(row.processor)
     if not isinstance(processor, SandboxProcessor):
         raise HTTPException(404, "test cards exist only with the sandbox processor")
@@ -120,7 +127,7 @@ async def confirm(invoice: str, request: Request, desk: AtDesk) -> Response:
     """Confirm the payment, as a customer does at the bank."""
     try:
         await _sandbox(desk).confirm(invoice, desk.now())
-    except ProcessorError as error:
+    except (BadInput, ProcessorError) as error:
         return _page(request, "notice.html", 409, title="Nothing to confirm", text=str(error))
     return _page(request, "notice.html", title="Confirmed", text="Thank you, the payment is confirmed.")
 
