@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from tests.integration.web_side import WebSide
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 async def web(
     request: pytest.FixtureRequest, databases: Databases, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[WebSide]:
     """Give a web side with a Temporal server of its own, on each kind of database.
 
-    The tests of a module share it, and use invoices of their own.
+    All tests share it, and use invoices of their own.
     """
     if embedded.find_binary() is None:
         pytest.skip("no temporal binary for this platform")

@@ -19,7 +19,6 @@ from errors import NotKnown, ProcessorUnavailable
 from local import run_web
 from processors.protocol import (
     Card,
-    ChangeResult,
     ChargeAnswer,
     ChargeRequest,
     ChargeResult,
@@ -27,7 +26,6 @@ from processors.protocol import (
     Invoice,
     InvoiceState,
     PaidBy,
-    SubscriptionChange,
 )
 from processors.sandbox import SandboxProcessor
 from processors.stripe import StripeProcessor
@@ -96,12 +94,6 @@ class BookedStripe(StripeProcessor):
 
     async def take_over_retries(self, account: str, invoice: str, key: str) -> None:
         """Retry nothing by itself."""
-
-    async def change_subscription(
-        self, account: str, subscription: str, invoice: str, change: SubscriptionChange, key: str
-    ) -> ChangeResult:
-        """Refuse: nothing here lives long enough for a final action."""
-        raise AssertionError(f"{subscription} was to be changed: {change}")
 
     async def card_page(self, account: str, customer: str, return_url: str) -> str:
         """Make a fresh page each time, unless the processor is away."""
