@@ -89,6 +89,14 @@ async def find_case(desk: Desk, name: str) -> CaseRow:
     return row
 
 
+def read_text(path: Path) -> str:
+    """Read a file that a person named; raises BadInput where it cannot be read as text."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} cannot be read: {error}") from None
+
+
 def json_object(text: str) -> dict[str, Any]:
     """Read the details that a person gave as JSON; raises BadInput."""
     try:

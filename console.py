@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from campaigns.durations import spell_duration
 from campaigns.money import spell_money
 from campaigns.story import Outcome, Status
 
@@ -86,7 +87,7 @@ def preview_table(plans: Iterable[Plan], failed_at: datetime, title: str) -> Tab
         table.add_column(heading)
     for step in plans:
         what = step.template or step.access or step.final_action or ""
-        offset = step.at - failed_at if step.at else None
+        offset = spell_duration(step.at - failed_at) if step.at else ""
         table.add_row(f"+{offset}", f"{step.action} {str(what).replace('_', ' ')}", Text(step.why))
     return table
 

@@ -16,6 +16,7 @@ import structlog
 import uvicorn
 
 from embedded import EmbeddedServer, keep_closed_for, run_server
+from errors import BadSettings
 from processors.sandbox import SandboxProcessor
 from registration import register
 from settings import Settings, load_settings
@@ -161,6 +162,22 @@ class _QuietServer(uvicorn.Server):
         yield
 
 
+def _bound_socket(host: str, port: int) -> socket.socket:
+    """Take the port of the web side; raises BadSettings when somebody else has it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family=family)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        raise BadSettings(
+            f"the web side cannot listen on {host} port {port} ({error.strerror}): stop what uses it,"
+            " or set DUNWELL_HOST and DUNWELL_PORT"
+        ) from None
+    return sock
+
+
 @asynccontextmanager
 async def run_web(desk: Desk) -> AsyncIterator[str]:
     """Serve the web side until the block ends; gives its address."""
@@ -172,7 +189,7 @@ async def run_web(desk: Desk) -> AsyncIterator[str]:
         access_log=False,
         timeout_graceful_shutdown=10,
     )
-    sock = config.bind_socket()
+    sock = _bound_socket(desk.settings.host, desk.settings.port)
     server = _QuietServer(config)
     serving = asyncio.create_task(server.serve(sockets=[sock]), name="web")
     try:

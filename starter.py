@@ -21,7 +21,17 @@ import console
 import demo as show
 from campaigns.preview import preview as preview_of
 from campaigns.reading import read_campaign
-from commands import FOLDER, command_settings, configure, find_case, json_object, open_desk, play, tell_person
+from commands import (
+    FOLDER,
+    command_settings,
+    configure,
+    find_case,
+    json_object,
+    open_desk,
+    play,
+    read_text,
+    tell_person,
+)
 from contract import FACTS, WISHES, FactName, OpenCase, WishName, read_fact
 from errors import BadInput, ServerUnavailable
 from local import free_port, local_settings, run_services, run_web_alone
@@ -272,7 +282,7 @@ def preview(
     async def run() -> None:
         async with open_tools(command_settings(), datetime.now(UTC)) as tools:
             if Path(campaign).suffix in {".yaml", ".yml"}:
-                text = await asyncio.to_thread(Path(campaign).read_text, encoding="utf-8")
+                text = await asyncio.to_thread(read_text, Path(campaign))
                 found = read_campaign(text, file=campaign, templates=tools.renderer.names())
             else:
                 async with tools.database.read() as session:

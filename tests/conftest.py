@@ -34,11 +34,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--record", action="store_true", help="keep the scenarios' histories in tests/replay")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Let pass SQLModel's advice to use ``exec``, which takes no insert and no update of core tables."""
-    config.addinivalue_line("filterwarnings", r"ignore:\s+.*use `session.exec\(\)`:DeprecationWarning")
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _quiet_logs() -> Iterator[None]:
     """Keep what the tests provoke out of their output; a test of the logs sets them up by itself."""

@@ -57,7 +57,9 @@ def details(report: Report, timeline: Sequence[Line]) -> str:
     return "\n".join([head, note, "| when | what |", "| --- | --- |", *reversed(rows)])
 
 
-def status(order: OpenCase, report: Report | None, timeline: Sequence[Line]) -> CaseStatus:
+def status(
+    order: OpenCase, report: Report | None, timeline: Sequence[Line], trouble: str | None
+) -> CaseStatus:
     """Tell the whole story as data."""
     name = workflow.info().workflow_id
     if report is None:
@@ -65,7 +67,9 @@ def status(order: OpenCase, report: Report | None, timeline: Sequence[Line]) -> 
             case_id=keys.case_id(name),
             workflow_id=name,
             status=Status.WAITING,
-            sentence=f"invoice {order.invoice} has not been read yet",
+            sentence=f"invoice {order.invoice} could not be read: {trouble}"
+            if trouble
+            else f"invoice {order.invoice} has not been read yet",
         )
     ending = report.story.ending
     return CaseStatus(

@@ -71,6 +71,7 @@ class RecoverPayment(Handlers):
         self._order = order
         self._report: Report | None = None
         self._timeline: list[Line] = []
+        self._trouble: str | None = None
         started_with = workflow.info().typed_search_attributes
         self._attributes: Attributes | None = search.first_attributes(order) if len(started_with) else None
         if order.carried:
@@ -104,7 +105,7 @@ class RecoverPayment(Handlers):
     )
     def status(self) -> CaseStatus:
         """Tell the whole story as data."""
-        return reading.status(self._order, self._report, self._timeline)
+        return reading.status(self._order, self._report, self._timeline, self._trouble)
 
     # --- the turns of the loop -------------------------------------------------------------------
 
@@ -181,6 +182,7 @@ class RecoverPayment(Handlers):
                 )
             )
         except ActivityError as error:
+            self._trouble = str(error.cause or error)
             if _passes(error):
                 self._put_off(summary)
             else:
