@@ -15,17 +15,20 @@ from rich.markup import escape
 from temporalio.service import RPCError
 
 import console
+from campaigns.reading import read_campaign
 from errors import BadInput, DunwellError, NotKnown
 from local import local_settings
 from logs import configure_logs, forward_temporal_lines
+from messaging.rendering import Renderer
 from settings import Settings, load_settings, secrets_of
-from store import cases
+from store import campaigns, cases
 from web.desk import Desk
 from wiring import connect, is_cluster_configured, make_links, open_tools
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from campaigns.document import Campaign
     from store.tables import CaseRow
     from web.intake import Delivery
 
@@ -53,12 +56,22 @@ def play(work: Callable[[], Awaitable[Result]]) -> Result:
         raise typer.Exit(1) from None
 
 
+def is_installed(folder: Path = FOLDER) -> bool:
+    """Whether there is anything to work with: a folder of ``up``, or a database in the environment."""
+    return folder.exists() or "DUNWELL_DATABASE_URL" in os.environ
+
+
 def command_settings(folder: Path = FOLDER) -> Settings:
     """Give the settings for a command: those of the environment, else those of what runs in the folder."""
     running = folder / "running.json"
     if running.exists():
         for name, value in json.loads(running.read_text(encoding="utf-8")).items():
             os.environ.setdefault(name, value)
+    if not is_installed(folder):
+        raise BadInput(
+            f"nothing is installed here: run 'make up' in this folder first (there is no {folder}), or set"
+            " DUNWELL_DATABASE_URL and the other settings of your installation"
+        )
     settings = local_settings(folder) if folder.exists() else load_settings()
     configure_logs(level="WARNING", style=settings.log_format, secrets=secrets_of(settings))
     return settings
@@ -87,6 +100,22 @@ async def find_case(desk: Desk, name: str) -> CaseRow:
     if row is None:
         raise NotKnown(f"no case, workflow or invoice is called '{name}': see 'starter.py list'")
     return row
+
+
+async def named_campaign(name: str) -> Campaign:
+    """Give the campaign of a file, else the published one, else the one that ships with Dunwell."""
+    path = Path(name)
+    if path.suffix not in {".yaml", ".yml"}:
+        if is_installed():
+            settings, now = command_settings(), datetime.now(UTC)
+            async with open_tools(settings, now) as tools, tools.database.read() as session:
+                return (await campaigns.version(session, name))[0]
+        path = campaigns.LIBRARY / f"{name}.yaml"
+        shipped = sorted(file.stem for file in campaigns.LIBRARY.glob("*.yaml"))
+        if name not in shipped:
+            raise NotKnown(f"no campaign is called '{name}': there are {', '.join(shipped)}; or name a file")
+    text = await asyncio.to_thread(read_text, path)
+    return read_campaign(text, file=str(path), templates=Renderer().names())
 
 
 def read_text(path: Path) -> str:

@@ -19,17 +19,17 @@ from rich.markup import escape
 
 import console
 import demo as show
+from campaigns.declines import DeclineTable
 from campaigns.preview import preview as preview_of
-from campaigns.reading import read_campaign
 from commands import (
     FOLDER,
     command_settings,
     configure,
     find_case,
     json_object,
+    named_campaign,
     open_desk,
     play,
-    read_text,
     tell_person,
 )
 from contract import FACTS, WISHES, FactName, OpenCase, WishName, read_fact
@@ -280,15 +280,10 @@ def preview(
     """Show what a campaign does, step by step, to a case in which nothing changes."""
 
     async def run() -> None:
-        async with open_tools(command_settings(), datetime.now(UTC)) as tools:
-            if Path(campaign).suffix in {".yaml", ".yml"}:
-                text = await asyncio.to_thread(read_text, Path(campaign))
-                found = read_campaign(text, file=campaign, templates=tools.renderer.names())
-            else:
-                async with tools.database.read() as session:
-                    found, _ = await campaigns.version(session, campaign)
-            failed_at = datetime.now(UTC).replace(microsecond=0)
-            plans = list(preview_of(found, failed_at, tools.declines.judge(decline), has_card=not no_card))
+        found = await named_campaign(campaign)
+        failed_at = datetime.now(UTC).replace(microsecond=0)
+        verdict = DeclineTable(campaigns.decline_codes()).judge(decline)
+        plans = list(preview_of(found, failed_at, verdict, has_card=not no_card))
         if as_json:
             console.print_json([step.model_dump(mode="json", exclude_none=True) for step in plans])
         else:
