@@ -204,7 +204,7 @@ def test_access_goes_down_with_its_step_and_only_once() -> None:
     )
 
 
-@settings(max_examples=4000, derandomize=True)
+@settings(max_examples=300, derandomize=True)
 @given(st.data(), TIMES)
 def test_any_case_on_any_campaign_has_one_sensible_next_step(data: st.DataObject, now: datetime) -> None:
     campaign = data.draw(campaigns())
@@ -224,7 +224,7 @@ def test_any_case_on_any_campaign_has_one_sensible_next_step(data: st.DataObject
     assert step.id not in case.passed or case.unsettled or step.action is Action.END
 
 
-@settings(max_examples=2000, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(st.data(), TIMES)
 def test_a_case_survives_being_written_and_read(data: st.DataObject, now: datetime) -> None:
     campaign = data.draw(campaigns())
