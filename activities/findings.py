@@ -124,6 +124,20 @@ def learn_from_charge(
     return story.model_copy(update=changes)
 
 
+def without_attempt(story: Story, attempt: str) -> Story:
+    """Take in that the processor had nothing to charge: the attempt is over, and the invoice is read again."""
+    changes: dict[str, object] = {
+        "look": "the processor had nothing to charge",
+        "passed": (*story.passed, attempt),
+        "hold": None,
+        "unsettled": None,
+        "promise_at": None,
+    }
+    if story.pending and story.pending.id == attempt:
+        changes["pending"] = None
+    return story.model_copy(update=changes)
+
+
 def learn_from_decline(story: Story, verdict: Verdict) -> dict[str, object]:
     """Give the changes that a decline makes: its reason, what to ask for, and whether the card is done with."""
     changes: dict[str, object] = {

@@ -9,7 +9,7 @@ from temporalio import activity
 
 import contract
 import keys
-from activities.findings import learn_from_charge, learn_from_invoice
+from activities.findings import learn_from_charge, learn_from_invoice, without_attempt
 from activities.standing import Stand, StepActivities, hold_everybody, release, stand
 from activities.tools import (
     SETTLING_PATIENCE,
@@ -225,7 +225,7 @@ class PaymentActivities(StepActivities):
             async with self._tools.database.begin() as session:
                 row.state, row.settled_at = attempts.NOT_MADE, at.now
                 session.add(row)
-            return await self._conclude(at, story.model_copy(update={"look": "the invoice is paid already"}))
+            return await self._conclude(at, without_attempt(story, row.attempt))
         verdict = None
         if answer.result is ChargeResult.DECLINED:
             verdict = self._tools.declines.judge(answer.decline, answer.advice)

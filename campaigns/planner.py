@@ -112,14 +112,12 @@ def _after_the_end(campaign: Campaign, story: Story, now: datetime) -> Plan | No
 
 
 def _at_once(campaign: Campaign, story: Story, now: datetime) -> Plan | None:
-    if story.unsettled:
+    if story.unsettled and not story.review:
         unsettled = story.unsettled
-        if story.review:
-            return None
         return Plan(
             action=Action.CHARGE,
             id=unsettled.id,
-            at=max(now, unsettled.until),
+            at=_not_before_hold(story, unsettled.id, max(now, unsettled.until)),
             why="nobody knows yet whether the last charge went through: ask the processor again",
             trigger=unsettled.trigger,
             method=unsettled.method,
@@ -127,6 +125,9 @@ def _at_once(campaign: Campaign, story: Story, now: datetime) -> Plan | None:
     if story.look:
         at = _not_before_hold(story, "look", now)
         return Plan(action=Action.LOOK, id="look", at=at, why=story.look)
+    if story.unsettled:
+        # A person has to look first: a second charge could be a second payment.
+        return None
     if story.pending:
         words = {
             Trigger.CARD_UPDATED: "the customer gave a new card: charge it at once",
