@@ -81,29 +81,34 @@ async def test_a_day_at_the_command_line(tmp_path: Path) -> None:
     assert (away.code, "make up" in away.err) == (1, True)
 
     async with terminal.up() as again:
-        found = await terminal.run("status", "in_ada", "--json")
+        found, closed = await asyncio.gather(
+            terminal.run("status", "in_ada", "--json"), terminal.run("status", "in_bob", "--json")
+        )
         assert found.code == 0, found.err
         assert (found.data["status"], found.data["outcome"]) == ("paused", None)
         assert any("granted" in line["text"] for line in found.data["timeline"])
-        closed = await terminal.run("status", "in_bob", "--json")
         assert (closed.data["status"], closed.data["outcome"]) == ("closed", "cancelled")
         assert (await again.stop()).code == 0
 
 
 async def work_the_cases(terminal: Terminal) -> None:
-    paused = await terminal.run("signal", "in_ada", "pause", *SAID, "--json")
+    paused, cancelled = await asyncio.gather(
+        terminal.run("signal", "in_ada", "pause", *SAID, "--json"),
+        terminal.run("signal", "in_bob", "cancel", "--data", '{"by": "customer"}', "--json"),
+    )
     assert (paused.code, paused.data["became"]) == (0, "granted"), paused.err
-    story = await terminal.run("status", "in_ada", "--json")
+    assert (cancelled.code, cancelled.data["became"]) == (0, "delivered"), cancelled.err
+    story, shown, again, refused, table = await asyncio.gather(
+        terminal.run("status", "in_ada", "--json"),
+        terminal.run("status", "in_ada"),
+        terminal.run("start", "in_ada", "--processor", "sandbox", "--json"),
+        terminal.run("signal", "in_bob", "retry_now", *SAID, "--json"),
+        terminal.run("list"),
+    )
     assert (story.data["status"], story.data["next_step"]["id"]) == ("paused", "paused")
-    shown = await terminal.run("status", "in_ada")
     assert "paused by ada: a [quiet] call" in shown.out
-    cancelled = await terminal.run("signal", "in_bob", "cancel", "--data", '{"by": "customer"}', "--json")
-    assert (cancelled.code, cancelled.data["became"]) == (0, "delivered")
-    again = await terminal.run("start", "in_ada", "--processor", "sandbox", "--json")
     assert (again.code, again.data["became"]) == (0, "already open"), again.err
-    refused = await terminal.run("signal", "in_bob", "retry_now", *SAID, "--json")
-    assert (refused.code, refused.data["became"]) == (0, "closed")
-    table = await terminal.run("list")
+    assert (refused.code, refused.data["became"]) == (0, "closed"), refused.err
     assert "in_ada" in table.out
     assert "$49.00" in table.out
 

@@ -36,8 +36,8 @@ QUICK = """\
 name: quick
 steps:
   - {id: first, after: 2 seconds, retry: true, message: payment_failed}
-  - {id: second, after: 12 seconds, retry: true, message: payment_failed}
-end: {after: 18 seconds, action: cancel_now, message: subscription_ended, late_grace: 1 second}
+  - {id: second, after: 8 seconds, retry: true, message: payment_failed}
+end: {after: 12 seconds, action: cancel_now, message: subscription_ended, late_grace: 1 second}
 """
 SECRET = "a key for links that only tests sign"
 DECLINED = ("ada", "bob", "cyd")
@@ -54,8 +54,12 @@ class Street:
     terminal: Terminal
 
     async def start_worker(self) -> asyncio.subprocess.Process:
-        """Start a worker and leave it running."""
-        return await self.terminal.start("worker.py")
+        """Start a worker, wait until it takes work, and leave it running."""
+        process = await self.terminal.start("worker.py")
+        assert process.stderr is not None
+        while b"worker.started" not in (line := await process.stderr.readline()):
+            assert line, "the worker ended before it took any work"
+        return process
 
     async def case(self, name: str) -> CaseRow:
         """Give a customer's case."""
