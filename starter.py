@@ -326,6 +326,8 @@ def exclude(customer: str, by: By, why: Why, processor: str = "stripe", account:
     async def run() -> None:
         now = datetime.now(UTC)
         async with open_tools(command_settings(), now) as tools, tools.database.begin() as session:
+            # A processor's name with a typo would exclude nobody, silently.
+            tools.processor(processor)
             await customers.keep(session, processor, account, customer, now, excluded_by=by, excluded_why=why)
         console.screen.print(escape(f"Customer {customer} of {processor} is excluded."))
 

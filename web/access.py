@@ -48,6 +48,7 @@ async def exclude(
     account: str = "main",
 ) -> Exclusion:
     """Work no new failure of this customer; cases that are open already go on until they are cancelled."""
+    desk.tools.processor(processor)
     async with desk.tools.database.begin() as session:
         await customers.keep(
             session, processor, account, customer, desk.now(), excluded_by=body.by, excluded_why=body.why
@@ -60,6 +61,7 @@ async def exclude(
 )
 async def include(processor: str, customer: str, desk: AtDesk, account: str = "main") -> None:
     """Work new failures of this customer again."""
+    desk.tools.processor(processor)
     async with desk.tools.database.begin() as session:
         await customers.keep(
             session, processor, account, customer, desk.now(), excluded_by=None, excluded_why=None
