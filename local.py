@@ -91,10 +91,18 @@ def local_settings(folder: Path, **more: object) -> Settings:
 
 
 def _kept(path: Path, length: int) -> str:
-    """Make a secret once, readable by its owner only, and give the same ever after."""
+    """Make a secret once, readable by its owner only, and give the same ever after.
+
+    Written aside and linked into place, so that a process that starts at the same moment finds either
+    nothing or all of it.
+    """
     if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(length), encoding="utf-8")
+        aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+        aside.touch(mode=0o600)
+        aside.write_text(secrets.token_urlsafe(length), encoding="utf-8")
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(aside)
+        aside.unlink()
     return path.read_text(encoding="utf-8").strip()
 
 

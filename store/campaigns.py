@@ -10,6 +10,7 @@ from sqlmodel import col, select
 
 from campaigns.reading import read_campaign
 from errors import NotKnown
+from store.database import one_at_a_time
 from store.tables import CampaignRow, CampaignVersionRow
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from campaigns.document import Campaign
 
+# Workers and web sides that start together would publish the same version twice.
+PUBLISHING = 7105312
 LIBRARY = Path(__file__).resolve().parent.parent / "campaigns" / "library"
 DATA = Path(__file__).resolve().parent.parent / "campaigns" / "data"
 
@@ -44,6 +47,7 @@ async def publish(
     A document that is already the current version, to the letter, is not published again.
     """
     campaign = read_campaign(text, file=file, templates=templates)
+    await one_at_a_time(session, PUBLISHING)
     digest = hashlib.sha256(text.encode()).hexdigest()
     row = await session.get(CampaignRow, campaign.name, with_for_update=True)
     if row is not None:
@@ -78,6 +82,7 @@ async def publish(
 
 async def publish_library(session: AsyncSession, now: datetime, templates: Collection[str]) -> None:
     """Publish the campaigns that ship with Dunwell, unless an owner has published their own of that name."""
+    await one_at_a_time(session, PUBLISHING)
     for path in sorted(LIBRARY.glob("*.yaml")):
         row = await session.get(CampaignRow, path.stem)
         if row is not None:

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -113,6 +113,15 @@ async def execute(session: AsyncSession, statement: Executable) -> None:
     """Carry out a statement that gives nothing back."""
     await session.flush()
     await (await session.connection()).execute(statement)
+
+
+async def one_at_a_time(session: AsyncSession, what: int) -> None:
+    """Let only one process do something until its transaction ends; ``what`` names the thing.
+
+    On SQLite a write transaction is alone anyway.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        await execute(session, text("SELECT pg_advisory_xact_lock(:what)").bindparams(what=what))
 
 
 def _with_defaults(table: Any, values: dict[str, object]) -> dict[str, object]:

@@ -85,7 +85,7 @@ class RecoverPayment(Handlers):
         """Work the case until it is closed, and settle what arrived in the meantime."""
         while not self._over():
             if workflow.info().is_continue_as_new_suggested():
-                await self._continue_as_new(order)
+                self._continue_as_new(order)
             if self._report is None:
                 await self._open()
             elif self._inbox or self._is_over(self._report.plan):
@@ -135,7 +135,9 @@ class RecoverPayment(Handlers):
         except ActivityError as error:
             if not _passes(error):
                 await self._ask_for_review("planning", error)
-            await self._wait(timedelta(minutes=1), "The database did not answer: plan again", only_more=True)
+            # What cannot be planned stays in the inbox: a mended worker takes it up.
+            pause = timedelta(minutes=1) if _passes(error) else contract.TROUBLE_HOLD
+            await self._wait(pause, "It could not be planned: try again", only_more=True)
             return
         self._inbox = self._inbox[len(news) :]
         self._take(report)
@@ -290,11 +292,13 @@ class RecoverPayment(Handlers):
             return False
         return f'"{self._order.event}"' in _body
 
-    async def _continue_as_new(self, order: OpenCase) -> None:
-        """Go on as a new run before history grows too long; nothing is forgotten."""
-        if self._report is None:
+    def _continue_as_new(self, order: OpenCase) -> None:
+        """Go on as a new run before history grows too long; nothing is forgotten.
+
+        Not while a wish waits for its answer: it has to be given by this run.
+        """
+        if self._report is None or not workflow.all_handlers_finished():
             return
-        await workflow.wait_condition(workflow.all_handlers_finished)
         carried = Carried(
             report=self._report, timeline=tuple(self._timeline[-100:]), inbox=tuple(self._inbox)
         )
