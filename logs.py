@@ -100,6 +100,11 @@ def configure_logs(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    _quieten_libraries()
+
+
+def _quieten_libraries() -> None:
+    """Keep what libraries write on their own from the terminal, and what would give a secret away."""
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     # uvicorn brings handlers of its own, which would print each line twice.

@@ -87,21 +87,24 @@ def payments(status: str, payment: Json) -> Json:
     return {"object": "list", "data": [line], "has_more": False, "url": "/v1/invoice_payments"}
 
 
+# Amounts that every invoice has and none of ours uses.
+NO_AMOUNTS = dict.fromkeys(
+    (
+        "amount_overpaid",
+        "amount_paid_off_stripe",
+        "amount_shipping",
+        "post_payment_credit_notes_amount",
+        "pre_payment_credit_notes_amount",
+        "starting_balance",
+    ),
+    0,
+)
+
+
 def invoice(status: str = "open", payment: Json | None = None, **more: Any) -> Json:
     """Make an invoice; ``payment`` is its payment intent, expanded."""
     paid = status == "paid"
-    amounts = dict.fromkeys(
-        (
-            "amount_overpaid",
-            "amount_paid_off_stripe",
-            "amount_shipping",
-            "post_payment_credit_notes_amount",
-            "pre_payment_credit_notes_amount",
-            "starting_balance",
-        ),
-        0,
-    )
-    body: Json = amounts | {
+    body: Json = NO_AMOUNTS | {
         "id": "in_1",
         "object": "invoice",
         "amount_due": 4900,

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import re
-import shutil
-from dataclasses import replace
 from datetime import UTC, datetime
-from html.parser import HTMLParser
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -19,117 +13,19 @@ from hypothesis import strategies as st
 from campaigns.declines import Ask, DeclineTable
 from campaigns.document import Campaign, FinalAction
 from errors import BadInput
-from messaging.rendering import TEMPLATES, Facts, Rendered, Renderer
 from messaging.wording import single_line
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-FACTS = Facts(
-    customer_name="Ada Lovelace",
-    amount=4900,
-    currency="USD",
-    locale="en",
-    timezone="UTC",
-    company="Northwind",
-    invoice_number="NW-0042",
-    failed_at=datetime(2026, 6, 12, 10, tzinfo=UTC),
-    decline_words="insufficient funds",
-    ask="nothing",
-    has_card=True,
-    card="Visa ending in 4242",
-    next_charge_at=datetime(2026, 6, 15, 10, tzinfo=UTC),
-    ends_at=datetime(2026, 7, 10, 10, tzinfo=UTC),
-    final_action="cancel_now",
-    access="full",
-    access_changes_at=None,
-    link="https://pay.example/card/token?a=1&b=2",
-    confirm_link="https://pay.example/confirm/token?a=1&b=2",
-    reminder=False,
+from tests.unit.mail_story import (
+    ASKING,
+    FACTS,
+    LIBRARY,
+    RENDERER,
+    SPACES,
+    TELLING,
+    Reader,
+    every_case,
+    render,
+    said,
 )
-ASKING = [
-    "payment_failed",
-    "new_card_needed",
-    "confirm_payment",
-    "card_declined",
-    "access_limited",
-    "last_notice",
-]
-TELLING = ["payment_received", "subscription_ended"]
-RENDERER = Renderer()
-WORDS = FACTS.words("en")
-LIBRARY = Path(__file__).parents[2] / "campaigns" / "library"
-SPACES = str.maketrans("\u00a0\u202f", "  ")
-
-
-def render(template: str = "payment_failed", **changed: Any) -> Rendered:
-    return RENDERER.render(template, replace(FACTS, **changed))
-
-
-def said(rendered: Rendered) -> str:
-    return f"{rendered.subject}\n{rendered.text}"
-
-
-def every_case() -> Iterator[dict[str, Any]]:
-    """Give the words of every combination of facts that a sentence depends on.
-
-    The deadline stands in a sentence of its own, so that its combinations are dealt out over the others.
-    """
-    deadlines = itertools.cycle(
-        {"final_action": action, "ends_on": ends}
-        for action in [*FinalAction, None]
-        for ends in ["Friday, July 10", None]
-    )
-    for ask, has_card, charge, access, changes, confirm, reminder in itertools.product(
-        ["nothing", "new card", "confirm"],
-        [True, False],
-        ["Monday, June 15", None],
-        ["full", "limited", "blocked"],
-        ["Friday, June 26", None],
-        [FACTS.confirm_link, None],
-        [True, False],
-    ):
-        for deadline in itertools.islice(deadlines, 5):
-            yield (
-                WORDS
-                | deadline
-                | {
-                    "ask": ask,
-                    "has_card": has_card,
-                    "card": FACTS.card if has_card else None,
-                    "next_charge_on": charge if has_card else None,
-                    "access": access,
-                    "access_changes_on": changes,
-                    "confirm_link": confirm,
-                    "reminder": reminder,
-                }
-            )
-
-
-class Reader(HTMLParser):
-    """Reads a page as a mail program does: its elements, its links and its visible text."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.elements: set[str] = set()
-        self.links: list[str] = []
-        self.handlers: list[str] = []
-        self.text = ""
-        self._unseen = 0
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.add(tag)
-        self.links += [value or "" for name, value in attrs if name == "href"]
-        self.handlers += [name for name, _ in attrs if name.startswith("on")]
-        self._unseen += tag in {"style", "title"}
-
-    def handle_endtag(self, tag: str) -> None:
-        self._unseen -= tag in {"style", "title"}
-
-    def handle_data(self, data: str) -> None:
-        if not self._unseen:
-            self.text += data
 
 
 def test_every_template_that_a_shipped_campaign_names_exists() -> None:
@@ -372,131 +268,6 @@ def test_an_unknown_template_is_named_with_its_neighbour() -> None:
     for name in ["_hello", "../layout", "en/payment_failed", ""]:
         with pytest.raises(BadInput):
             render(name)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    shutil.copytree(TEMPLATES, tmp_path / "templates")
-    return tmp_path / "templates"
-
-
-GERMAN = """---
-subject: "Zahlung über {{ amount }} an {{ company }}"
-heading: "Ihre Zahlung"
-details:
-  Betrag: "{{ amount }}"
----
-{% if customer_name %}
-Guten Tag {{ customer_name }},
-{% endif %}
-
-am {{ failed_on }} kam Ihre Zahlung nicht an.
-"""
-
-
-def test_a_translation_is_used_for_its_language_and_writes_days_in_it(folder: Path) -> None:
-    (folder / "de").mkdir()
-    (folder / "de" / "payment_failed.liquid").write_text(GERMAN)
-    renderer = Renderer(folder)
-
-    german = renderer.render("payment_failed", replace(FACTS, locale="de-AT", currency="EUR"))
-    untranslated = renderer.render("last_notice", replace(FACTS, locale="de-AT"))
-
-    assert german.locale == "de"
-    assert "am Freitag, 12. Juni kam" in german.text
-    assert "Guten Tag Ada Lovelace,\n\nam" in german.text
-    assert 'lang="de"' in german.html
-    assert untranslated.locale == "en"
-
-
-def test_paragraphs_are_parted_where_the_author_parted_them(folder: Path) -> None:
-    (folder / "en" / "own.liquid").write_text(
-        "---\nsubject: Hello\nheading: Hello\n---\n"
-        "One,\n{% if reminder %}\nno reminder\n{% endif %}\n{% if has_card %}two{% endif %}\nand three.\n"
-        "\n{% if reminder %}\nnothing\n{% endif %}\n  \n{% if has_card %}\nFour.\n\nFive.\n{% endif %}\n"
-    )
-
-    text = Renderer(folder).render("own", FACTS).text
-
-    assert text.startswith("Hello\n\nOne, two and three.\n\nFour.\n\nFive.\n\n-- \n")
-
-
-def test_an_edited_template_is_read_again_and_an_unchanged_one_is_kept(folder: Path) -> None:
-    renderer = Renderer(folder)
-    renderer.render("payment_failed", FACTS)
-    kept = renderer._language_for("payment_failed", "en")
-    assert renderer._language_for("payment_failed", "en") is kept
-
-    path = folder / "en" / "payment_failed.liquid"
-    path.write_text(path.read_text().replace("{% include 'hello' %}", "Good morning,"))
-
-    assert "Good morning," in renderer.render("payment_failed", FACTS).text
-
-
-@pytest.mark.parametrize(
-    ("body", "fault"),
-    [
-        ("Hello {{ custmer_name }}", "line 5: 'custmer_name' is undefined"),
-        ("Hello\n{% if reminder %}", "expected tag endif"),
-        ("{{ amount | loud }}", "line 5: unknown filter 'loud'"),
-        ("{% include 'nothing' %}", "line 5: "),
-        ("{% for i in (1..1000000000) %}x{% endfor %}", r"ranges such as \(1\.\.3\)"),
-        ("{{ (1..1000000000) | join: 'x' }}", "ranges"),
-        ("{% assign a = 'xxxxxxxxxx' %}" + "{% assign a = a | append: a %}" * 30, "limit"),
-        (
-            "{% assign a = 'a b c d e f g h i j' | split: ' ' %}"
-            + "{% for b in a %}" * 9
-            + "{% endfor %}" * 9,
-            "limit",
-        ),
-    ],
-)
-def test_a_template_that_cannot_be_used_is_named_with_its_line(folder: Path, body: str, fault: str) -> None:
-    (folder / "en" / "own.liquid").write_text(f"---\nsubject: Hello\nheading: Hello\n---\n{body}\n")
-
-    with pytest.raises(BadInput, match=fault) as raised:
-        Renderer(folder).render("own", FACTS)
-
-    assert "own.liquid" in str(raised.value)
-
-
-@pytest.mark.parametrize(
-    ("head", "fault"),
-    [
-        ("subject: Hello", "gives no heading"),
-        ("heading: Hello", "gives no subject"),
-        ("subject: Hello\nheading: Hello\nsubjct: Hi", r"unknown key 'subjct': did you mean subject\?"),
-        ("subject: {{ amount }}", "in quotes"),
-        ("subject: Hello: you", "line 2: "),
-        ("subject: Hello\nheading: Hello\nbutton: here", "button in the head"),
-        ("subject: Hi\nheading: Hi\nbutton: {text: Go, link: 'javascript:alert(1)'}", "no http address"),
-        ("- subject", "each on a line"),
-    ],
-)
-def test_a_head_that_cannot_be_used_is_named_with_a_way_out(folder: Path, head: str, fault: str) -> None:
-    (folder / "en" / "own.liquid").write_text(f"---\n{head}\n---\nHello\n")
-
-    with pytest.raises(BadInput, match=fault):
-        Renderer(folder).render("own", FACTS)
-
-
-def test_a_document_without_a_head_is_refused(folder: Path) -> None:
-    (folder / "en" / "own.liquid").write_text("Hello\n")
-
-    with pytest.raises(BadInput, match="starts with a head"):
-        Renderer(folder).render("own", FACTS)
-
-
-def test_a_folder_without_templates_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"layout\.mjml"):
-        Renderer(tmp_path)
-
-
-def test_a_layout_that_is_no_mjml_is_refused(folder: Path) -> None:
-    (folder / "layout.mjml").write_text("<mjml><mj-body>")
-
-    with pytest.raises(BadInput, match=r"layout\.mjml"):
-        Renderer(folder).render("payment_failed", FACTS)
 
 
 def test_subjects_fit_in_an_inbox() -> None:
