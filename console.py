@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 screen = Console()
 errors = Console(stderr=True)
 
+# On a narrower terminal the ids would leave no room for what they are about.
+WIDE = 120
 GOOD = {Outcome.RECOVERED, Outcome.RECOVERED_ELSEWHERE}
 COLOURS = {
     Status.WAITING: "cyan",
@@ -50,17 +52,18 @@ def state_of(row: CaseRow) -> Text:
     )
 
 
-def cases_table(rows: Iterable[CaseRow], title: str | None = None) -> Table:
-    """Draw cases as a table."""
-    table = Table(title=title, expand=True)
-    for heading in ("case", "invoice", "customer"):
+def cases_table(rows: Iterable[CaseRow], *, wide: bool = True) -> Table:
+    """Draw cases as a table; a narrow one names of each only the invoice."""
+    table = Table(expand=True)
+    for heading in ("case", "invoice", "customer") if wide else ("invoice",):
         table.add_column(heading, no_wrap=True)
     table.add_column("amount", justify="right", no_wrap=True)
     for heading in ("decline", "state", "what is next"):
         table.add_column(heading)
     for row in rows:
         money = spell_money(row.amount, row.currency) if row.currency else ""
-        told = (row.id, row.invoice, row.customer, money, (row.decline or "").replace("_", " "))
+        named = (row.id, row.invoice, row.customer) if wide else (row.invoice,)
+        told = (*named, money, (row.decline or "").replace("_", " "))
         # Text, not markup: ids and reasons come from outside, and may hold brackets.
         table.add_row(*(Text(part) for part in told), state_of(row), Text(row.sentence))
     return table

@@ -170,6 +170,42 @@ def migrate() -> None:
     console.screen.print("The database is up to date.")
 
 
+@app.command("try")
+def try_out(
+    decline: Annotated[str, typer.Option(help="Why the payment fails.")] = "insufficient_funds",
+    answers: Annotated[
+        str,
+        typer.Option(help="What the card answers to later charges, such as 'insufficient_funds*2, paid'."),
+    ] = "insufficient_funds, paid",
+    amount: Annotated[int, typer.Option(help="In minor units.")] = 4900,
+    currency: str = "USD",
+    as_json: AsJson = False,
+) -> None:
+    """Let a payment fail at the sandbox processor, to watch what 'up' does about it."""
+
+    async def run() -> None:
+        settings, now = command_settings(), datetime.now(UTC)
+        if settings.sandbox_file is None:
+            raise BadInput("there is no sandbox here: set DUNWELL_SANDBOX_FILE, or run 'make up'")
+        sandbox = SandboxProcessor(settings.sandbox_file, settings.sandbox_webhook_secret.get_secret_value())
+        name = uuid.uuid4().hex[:8]
+        invoice, customer = f"in_{name}", f"cus_{name}"
+        await sandbox.add_customer(customer, f"{name}@example.com", "Ada Byron")
+        await sandbox.add_card(customer, f"card_{name}", answers)
+        await sandbox.add_invoice(invoice, customer, amount, currency)
+        await sandbox.fail(invoice, now, decline)
+        await sandbox.close()
+        if as_json:
+            console.print_json({"invoice": invoice, "customer": customer})
+        else:
+            console.screen.print(
+                f"Invoice {invoice} of {customer} has failed; 'up' opens its case in a moment."
+            )
+            console.screen.print(f"Look at it with: starter.py status {invoice}")
+
+    play(run)
+
+
 # --- working with cases ----------------------------------------------------------------------------
 
 
@@ -265,7 +301,7 @@ def list_cases(
         if as_json:
             console.print_json([row.model_dump(mode="json", exclude={"story"}) for row in rows])
         else:
-            console.screen.print(console.cases_table(rows))
+            console.screen.print(console.cases_table(rows, wide=console.screen.width >= console.WIDE))
 
     play(run)
 

@@ -72,6 +72,9 @@ async def test_a_day_at_the_command_line(tmp_path: Path) -> None:
         assert all("story" not in row for row in rows)
         await work_the_cases(terminal)
         await sandbox.close()
+        tried = await terminal.run("try", "--answers", "paid", "--json")
+        assert tried.code == 0, tried.err
+        assert tried.data["invoice"] in {row["invoice"] for row in await listed(terminal, count=3)}
         stopped = await running.stop()
         assert stopped.code == 0, stopped.err
         assert "Stopped. Nothing is lost." in stopped.out
