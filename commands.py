@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
+from pydantic import ValidationError
 from rich.markup import escape
 from temporalio.service import RPCError
 
@@ -116,6 +117,18 @@ async def named_campaign(name: str) -> Campaign:
             raise NotKnown(f"no campaign is called '{name}': there are {', '.join(shipped)}; or name a file")
     text = await asyncio.to_thread(read_text, path)
     return read_campaign(text, file=str(path), templates=Renderer().names())
+
+
+def faults_of(error: ValueError) -> str:
+    """Say what is wrong with details that a person gave: one short sentence, without pydantic's own."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    said = []
+    for item in error.errors(include_url=False, include_input=False):
+        name = ".".join(str(part) for part in item["loc"])
+        how = f"--{name}" if name in {"by", "why"} else f"'{name}' in --data"
+        said.append(f"{how}: {item['msg'][0].lower()}{item['msg'][1:]}")
+    return "; ".join(said)
 
 
 def read_text(path: Path) -> str:

@@ -373,10 +373,12 @@ def read_news(news: News) -> Fact | Wish:
     A fact that was sent by hand without an event's id is its own event. Raises ValueError (pydantic's
     ValidationError is one) where the name or the body is not known.
     """
+    # PostgreSQL keeps no NUL in a text; one in a reason must not block everything behind it.
+    body = news.body.replace("\\u0000", "").replace("\x00", "")
     if news.name in WISHES:
-        return WISHES[WishName(news.name)].model_validate_json(news.body)
+        return WISHES[WishName(news.name)].model_validate_json(body)
     if news.name in FACTS:
-        return read_fact(FactName(news.name), news.body, news.id)
+        return read_fact(FactName(news.name), body, news.id)
     message = f"no signal is called {news.name!r}"
     raise ValueError(message)
 

@@ -15,6 +15,7 @@ from urllib.parse import quote
 import structlog
 import uvicorn
 
+from alerting import run_alerting
 from embedded import EmbeddedServer, keep_closed_for, run_server
 from errors import BadSettings
 from processors.sandbox import SandboxProcessor
@@ -141,6 +142,7 @@ async def run_services(
         tools = await stack.enter_async_context(open_tools(settings, datetime.now(UTC)))
         for worker in make_workers(client, tools, charges_per_second=settings.charges_per_second):
             await stack.enter_async_context(worker)
+        stack.push_async_callback(ended, asyncio.create_task(run_alerting(tools), name="alerting"))
         desk = Desk(
             settings.model_copy(update={"temporal_ui_url": temporal_ui}), tools, client, make_links(settings)
         )

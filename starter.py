@@ -25,6 +25,7 @@ from commands import (
     FOLDER,
     command_settings,
     configure,
+    faults_of,
     find_case,
     json_object,
     named_campaign,
@@ -256,7 +257,7 @@ def signal(
                     wish = WISHES[WishName(name)].model_validate(details)
                     delivery = await ask(desk, row, WishName(name), wish, event)
             except ValueError as error:
-                raise BadInput(f"{name} needs other details: {error}") from None
+                raise BadInput(f"{name} needs other details: {faults_of(error)}") from None
             tell_person(delivery, as_json=as_json)
 
     play(run)
@@ -319,6 +320,8 @@ def preview(
         found = await named_campaign(campaign)
         failed_at = datetime.now(UTC).replace(microsecond=0)
         verdict = DeclineTable(campaigns.decline_codes()).judge(decline)
+        if not verdict.known:
+            raise BadInput(f"no decline code is called '{decline}': see campaigns/data/decline_codes.csv")
         plans = list(preview_of(found, failed_at, verdict, has_card=not no_card))
         if as_json:
             console.print_json([step.model_dump(mode="json", exclude_none=True) for step in plans])

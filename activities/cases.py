@@ -11,11 +11,13 @@ import structlog
 from temporalio import activity
 
 import contract
+import keys
 from activities.news import Taken, fact_key, take_fact
 from activities.tools import Tools, virtual_now
 from activities.turn import as_stored, campaign_of, conclude, flagged, ids
 from activities.wishes import grant, summary
-from campaigns.story import Outcome, Story
+from campaigns.planner import plan
+from campaigns.story import Hold, Outcome, Story
 from contract import Cancel, Fact, LateFact, MoveToVersion, News, Order, Report, Trouble, Wish, WishAnswer
 from errors import NotKnown
 from store import attempts, campaigns, cases, journal
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 # Cancel first, then payment, then card, then everything else.
-ORDER = ("cancel", "payment_succeeded", "invoice_changed", "card_updated", "payment_failed")
+# A failure goes before a new card: it was the old one that failed.
+ORDER = ("cancel", "payment_succeeded", "invoice_changed", "payment_failed", "card_updated")
 
 
 @dataclass
@@ -103,7 +106,11 @@ class CaseActivities:
             await journal.enter(
                 session, story.case_id, f"fact.{news.name}.{fact.event}", journal.FACT, text, now, **said
             )
-        for text in taken.alerts:
+        alerts = taken.alerts
+        if isinstance(fact, Cancel) and not alerts and await attempts.in_doubt(session, story.case_id):
+            alerts = ("cancelled while nobody knows whether the last charge went through",)
+            digest.story = flagged(digest.story, "cancelled with a charge unsettled")
+        for text in alerts:
             await journal.alert(
                 session, f"{story.case_id}.{fact.event}", "charge unsettled", text, now, story.case_id
             )
@@ -168,9 +175,17 @@ class CaseActivities:
             story = trouble.story
             await journal.alert(session, key, "needs review", text, now, story.case_id if story else None)
             if story is None:
+                await cases.mark_unopened(session, keys.case_id(trouble.workflow_id), trouble.what)
                 return None
             campaign = await campaign_of(session, story)
             story = story.model_copy(update={"review": f"{trouble.where} failed: {trouble.what[:300]}"})
+            again = plan(campaign, story, now)
+            if again.at is not None and again.at <= now:
+                # What goes before a review, such as a new card, would fail again at once and for ever.
+                until = now + contract.TROUBLE_HOLD
+                story = story.model_copy(
+                    update={"hold": Hold(action=again.id, until=until, why=story.review)}
+                )
             return await conclude(
                 session, campaign, story, now, [f"a person is needed: {trouble.what[:300]}"]
             )

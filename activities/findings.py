@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from campaigns.declines import Ask, Verdict
-from campaigns.story import LEVERS, Ending, Lever, Outcome, Story, Trigger
+from campaigns.story import LEVERS, Ending, Lever, Outcome, Pending, Story, Trigger
 from processors.protocol import ChargeAnswer, ChargeResult, Invoice, InvoiceState, PaidBy
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from store.tables import AttemptRow
 
 
+# Who is said to have cancelled a subscription that the processor shows as ended.
+ENDED_THERE = "billing service"
 # What a processor answers when there was nothing to charge.
 NO_CARD = "no_payment_method"
 
@@ -33,9 +35,17 @@ def learn_from_invoice(
     }
     if invoice.amount:
         changes["amount"] = invoice.amount
-    if invoice.card and not story.has_card:
-        changes |= {"has_card": True, "method": invoice.card.id}
     ending = _ending(story, invoice, attempts, now)
+    if invoice.card and not story.has_card and not ending and invoice.card.id not in story.blocked:
+        # The first card, seen before its webhook: charged at once, and the webhook then changes nothing.
+        card = invoice.card.id
+        changes |= {
+            "has_card": True,
+            "method": card,
+            "ask": Ask.NOTHING,
+            "pending": Pending(id=f"card.{card}", trigger=Trigger.CARD_UPDATED, method=card),
+            "seen": (*story.seen, f"card:{card}:"),
+        }
     if ending and not story.ending:
         changes |= {"ending": ending, **nothing_pending()}
     return story.model_copy(update=changes)
@@ -66,7 +76,7 @@ def _ending(story: Story, invoice: Invoice, attempts: Sequence[AttemptRow], now:
         return Ending(outcome=Outcome.UNCOLLECTIBLE, at=now, why="the invoice was written off")
     if invoice.subscription_ended:
         why = "the subscription has ended at the processor"
-        return Ending(outcome=Outcome.CANCELLED, by="billing service", at=now, why=why)
+        return Ending(outcome=Outcome.CANCELLED, by=ENDED_THERE, at=now, why=why)
     return None
 
 
@@ -95,9 +105,14 @@ def _paid_it(attempt: AttemptRow, invoice: Invoice) -> bool:
 
 
 def learn_from_charge(
-    story: Story, attempt: str, trigger: Trigger, answer: ChargeAnswer, verdict: Verdict | None, now: datetime
+    story: Story, row: AttemptRow, answer: ChargeAnswer, verdict: Verdict | None, now: datetime
 ) -> Story:
-    """Take in what came of one charge of ours; a decline is an answer like any other."""
+    """Take in what came of one charge of ours; a decline is an answer like any other.
+
+    The card may have changed since the charge was claimed: what it was declined for is said of the card
+    that was charged, and not of the new one.
+    """
+    attempt, trigger, same_card = row.attempt, Trigger(row.trigger), row.method == story.method
     changes: dict[str, object] = {
         "done": {**story.done, attempt: now},
         "charges": story.charges + 1,
@@ -114,10 +129,10 @@ def learn_from_charge(
         changes |= nothing_pending()
         changes["ending"] = Ending(outcome=Outcome.RECOVERED, lever=LEVERS[trigger], at=now)
         return story.model_copy(update=changes)
-    if answer.result is ChargeResult.NEEDS_CUSTOMER:
+    if answer.result is ChargeResult.NEEDS_CUSTOMER and same_card:
         changes |= {"ask": Ask.CONFIRM, "decline": answer.decline or "authentication_required"}
         changes["decline_class"] = "needs-customer-action"
-    elif verdict is not None:
+    elif verdict is not None and same_card:
         changes |= learn_from_decline(story, verdict)
     if trigger is Trigger.CARD_UPDATED:
         changes["card_notice"] = f"{attempt}.message"

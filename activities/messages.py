@@ -86,7 +86,7 @@ class MessageActivities(StepActivities):
             return await self._held(at, step.id, UNAVAILABLE_HOLD, f"the invoice could not be read: {error}")
         except (NotKnown, ProcessorRefused) as error:
             raise give_up(error) from error
-        if story.ending and not at.story.ending:
+        if (story.ending and not at.story.ending) or (story.pending and not at.story.pending):
             return await self._conclude(at, story)
         try:
             result = await self._send(at, story, step, invoice)

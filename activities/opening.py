@@ -21,10 +21,12 @@ from errors import (
     BadInput,
     DunwellError,
     NotKnown,
+    ProcessorError,
     ProcessorKeyRejected,
     ProcessorRefused,
     ProcessorUnavailable,
 )
+from processors.protocol import InvoiceState
 from store import attempts, campaigns, cases, customers, journal, switches
 
 if TYPE_CHECKING:
@@ -68,16 +70,29 @@ class OpeningActivities:
         except ProcessorKeyRejected as error:
             switch = switches.reading(order.processor, order.account)
             await hold_everybody(self._tools, switch, str(error), now)
-            raise try_again(error) from error
+            if not is_last_try():
+                raise try_again(error) from error
+            return await self._unopened(order, workflow, now, error)
         except (ProcessorUnavailable, AnswerLost) as error:
             if not is_last_try():
                 raise try_again(error) from error
             return await self._unopened(order, workflow, now, error)
         except (NotKnown, ProcessorRefused, BadInput) as error:
             return await self._unopened(order, workflow, now, error)
-        await self._take_over(order, invoice, workflow)
+        async with self._tools.database.read() as session:
+            campaign, version = await campaigns.version(
+                session, order.campaign or self._tools.default_campaign
+            )
+            customer = await customers.get(session, order.processor, order.account, invoice.customer.id)
+        unworked = self._why_not_worked(campaign, invoice, customer.excluded_why if customer else None)
+        # Only what is worked here is taken from the processor: nobody else would collect the rest.
+        lines = await self._take_over(order, invoice, workflow, now) if unworked is None else []
+        story = self._first_story(order, invoice, workflow, now)
+        story = story.model_copy(update={"campaign": campaign.name, "version": version})
+        if unworked:
+            story = story.model_copy(update={"ending": unworked.model_copy(update={"at": now})})
         async with self._tools.database.begin() as session:
-            return await self._open(session, order, invoice, now, workflow)
+            return await self._open(session, campaign, story, invoice, now, lines)
 
     async def _row(self, order: OpenCase, now: datetime) -> CaseRow:
         """Find the invoice's case; only where a Temporal client started the workflow is it made here."""
@@ -121,7 +136,7 @@ class OpeningActivities:
         cancels = [contract.read_news(news) for news in order.waiting if news.name == FactName.CANCEL]
         said = cancels[0] if cancels else None
         if not isinstance(said, Cancel):
-            passing = isinstance(error, ProcessorUnavailable | AnswerLost)
+            passing = isinstance(error, ProcessorUnavailable | AnswerLost | ProcessorKeyRejected)
             raise (try_again(error) if passing else give_up(error)) from error
         ending = Ending(outcome=Outcome.CANCELLED, by=said.by, why=said.why, at=now)
         async with self._tools.database.begin() as session:
@@ -138,22 +153,36 @@ class OpeningActivities:
             )
             return await conclude(session, campaign, story, now, [f"the invoice could not be read: {error}"])
 
-    async def _take_over(self, order: OpenCase, invoice: Invoice, workflow: str) -> None:
-        """Stop the processor's own retries, so that nobody is charged by two retriers at once."""
-        if invoice.processor_retries_at is None or invoice.livemode != self._tools.livemode:
-            return
+    async def _take_over(self, order: OpenCase, invoice: Invoice, workflow: str, now: datetime) -> list[str]:
+        """Stop the processor's own retries, so that nobody is charged by two retriers at once.
+
+        Where that fails the case is opened all the same, and a person is told.
+        """
+        if invoice.processor_retries_at is None or invoice.state is not InvoiceState.OPEN:
+            return []
         processor = self._tools.processor(order.processor)
         try:
             await processor.take_over_retries(
                 order.account, order.invoice, f"{keys.KEY_PREFIX}{workflow}/take-over"
             )
-        except (ProcessorUnavailable, AnswerLost) as error:
-            if not is_last_try():
+        except ProcessorError as error:
+            if isinstance(error, ProcessorUnavailable | AnswerLost) and not is_last_try():
                 raise try_again(error) from error
-            log.warning("processor.retries_not_stopped", invoice=order.invoice, error=str(error))
+            text = f"the processor goes on retrying invoice {order.invoice} by itself: {error}"
+            async with self._tools.database.begin() as session:
+                key = f"{keys.case_id(workflow)}.take-over"
+                await journal.alert(session, key, "two retriers", text, now, keys.case_id(workflow))
+            return [text]
+        return ["the processor's own retries of this invoice are switched off"]
 
     async def _open(
-        self, session: AsyncSession, order: OpenCase, invoice: Invoice, now: datetime, workflow: str
+        self,
+        session: AsyncSession,
+        campaign: Campaign,
+        story: Story,
+        invoice: Invoice,
+        now: datetime,
+        more: list[str],
     ) -> Report:
         details: dict[str, Any] = {
             "email": invoice.customer.email,
@@ -163,25 +192,15 @@ class OpeningActivities:
             "timezone": invoice.customer.timezone,
             "attributes": dict(invoice.customer.attributes),
         }
-        customer = await customers.keep(
-            session, order.processor, order.account, invoice.customer.id, now, **details
-        )
-        name = order.campaign or self._tools.default_campaign
-        campaign, version = await campaigns.version(session, name)
-        story = self._first_story(order, invoice, workflow, now)
-        story = story.model_copy(update={"campaign": campaign.name, "version": version})
-        unworked = self._why_not_worked(campaign, invoice, customer.excluded_why)
-        if unworked:
-            story = story.model_copy(update={"ending": unworked.model_copy(update={"at": now})})
-        else:
+        await customers.keep(session, story.processor, story.account, invoice.customer.id, now, **details)
+        if story.ending is None:
             story = learn_from_invoice(story, invoice, await attempts.all_of(session, story.case_id), now)
         lines = [
             f"{money(story)} failed on {story.failed_at:%d %B %Y %H:%M} UTC"
             + (f": {story.decline.replace('_', ' ')}" if story.decline else "")
-            + f"; campaign {campaign.name} version {version}"
+            + f"; campaign {campaign.name} version {story.version}",
+            *more,
         ]
-        if invoice.processor_retries_at and not unworked:
-            lines.append("the processor's own retries of this invoice are switched off")
         await journal.enter(session, story.case_id, "opened", journal.CASE, lines[0], now)
         report = await conclude(session, campaign, story, now, lines)
         log.info("case.opened", **ids(story), text=lines[0], next=report.plan.why)

@@ -9,7 +9,7 @@ from temporalio import activity
 
 import contract
 import keys
-from activities.findings import learn_from_charge, learn_from_invoice, without_attempt
+from activities.findings import ENDED_THERE, learn_from_charge, learn_from_invoice, without_attempt
 from activities.standing import Stand, StepActivities, hold_everybody, release, stand
 from activities.tools import (
     SETTLING_PATIENCE,
@@ -110,11 +110,16 @@ class PaymentActivities(StepActivities):
         except (ProcessorUnavailable, AnswerLost) as error:
             if not is_last_try():
                 raise try_again(error) from error
-            if doubt is not None and isinstance(error, AnswerLost):
+            if doubt is not None and (isinstance(error, AnswerLost) or await self._in_doubt(at, doubt)):
                 return await self._unsettled(at, doubt, str(error))
             return await self._held(at, action, wait, f"the processor was not to be reached: {error}")
         except (NotKnown, ProcessorRefused) as error:
             raise give_up(error) from error
+
+    async def _in_doubt(self, at: Stand, step: Plan) -> bool:
+        """Whether an earlier try of this charge was sent and never answered."""
+        async with self._tools.database.read() as session:
+            return await attempts.in_doubt(session, at.story.case_id, step.id)
 
     async def _charge_once(self, at: Stand, step: Plan) -> Report:
         invoice = await self._read(at)
@@ -132,8 +137,17 @@ class PaymentActivities(StepActivities):
 
     async def _end(self, at: Stand, step: Plan) -> Report:
         story = await self._learn(at, await self._read(at))
-        if story.ending:
+        begun = f"{step.id}.begun"
+        async with self._tools.database.read() as session:
+            ours = await journal.has(session, story.case_id, begun)
+        if story.ending and story.ending.by == ENDED_THERE and ours:
+            # The subscription ended by an earlier try of this very action, whose answer was lost.
+            story = story.model_copy(update={"ending": None})
+        if story.ending or story.pending:
             return await self._conclude(at, story)
+        async with self._tools.database.begin() as session:
+            text = "the final action is asked of the processor"
+            await journal.enter(session, story.case_id, begun, journal.SUBSCRIPTION_ASKED, text, at.now)
         line = await self._change_subscription(at, story, at.campaign.end.action)
         ending = Ending(outcome=Outcome.EXHAUSTED, final_action=at.campaign.end.action, at=at.now)
         done = {**story.done, step.id: at.now}
@@ -173,6 +187,8 @@ class PaymentActivities(StepActivities):
         doubtful = [row for row in rows if row.state == attempts.SENDING]
         if story.ending is None or not doubtful:
             return story
+        if invoice.pending and story.ending.outcome is not Outcome.RECOVERED:
+            return await self._ended_in_doubt(at, story)
         paid = story.ending.outcome is Outcome.RECOVERED
         async with self._tools.database.begin() as session:
             for row in doubtful:
@@ -180,6 +196,14 @@ class PaymentActivities(StepActivities):
                 row.payment = invoice.payment if paid else None
                 session.add(row)
         return story.model_copy(update={"charges": story.charges + paid})
+
+    async def _ended_in_doubt(self, at: Stand, story: Story) -> Story:
+        """Tell a person that a case ends while a charge of ours may still go through."""
+        text = f"{story.case_id} ended while a payment of its invoice is still being processed"
+        async with self._tools.database.begin() as session:
+            key = f"{story.case_id}.ended in doubt"
+            await journal.alert(session, key, "charge unsettled", text, at.now, story.case_id)
+        return flagged(story, "ended with a charge unsettled")
 
     async def _claim(self, at: Stand, story: Story, step: Plan) -> AttemptRow:
         """Claim the attempt; one that is in doubt is settled by what the read has just shown.
@@ -191,6 +215,9 @@ class PaymentActivities(StepActivities):
         trigger = step.trigger or Trigger.SCHEDULE
         async with self._tools.database.begin() as session:
             row = await attempts.claim(session, story, step.id, trigger, step.method, at.now)
+            if row.state == attempts.NOT_MADE and row.doubt == attempts.NOT_SENT:
+                row.state, row.doubt, row.claimed_at = attempts.SENDING, None, at.now
+                session.add(row)
             forgotten = at.now - row.claimed_at > SETTLING_PATIENCE
             if row.state == attempts.SENDING and (row.doubt == "stored" or forgotten):
                 row.suffix += 1
@@ -213,6 +240,13 @@ class PaymentActivities(StepActivities):
         try:
             charge = self._tools.processor(story.processor).charge(request)
             return await self._with_key(at, acting(story), charge)
+        except (ProcessorUnavailable, ProcessorKeyRejected):
+            # Proven not sent, unless an earlier try of this attempt was never answered.
+            if row.doubt is None and row.claimed_at == at.now:
+                async with self._tools.database.begin() as session:
+                    row.state, row.doubt = attempts.NOT_MADE, attempts.NOT_SENT
+                    session.add(row)
+            raise
         except AnswerLost as error:
             async with self._tools.database.begin() as session:
                 row.doubt = "stored" if error.replayed_for_key else "lost"
@@ -230,7 +264,7 @@ class PaymentActivities(StepActivities):
         if answer.result is ChargeResult.DECLINED:
             verdict = self._tools.declines.judge(answer.decline, answer.advice)
         trigger = Trigger(row.trigger)
-        story = learn_from_charge(story, row.attempt, trigger, answer, verdict, at.now)
+        story = learn_from_charge(story, row, answer, verdict, at.now)
         words = {
             ChargeResult.PAID: "paid",
             ChargeResult.NEEDS_CUSTOMER: "needs the customer to confirm with the bank",

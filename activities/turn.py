@@ -34,13 +34,15 @@ async def campaign_of(session: AsyncSession, story: Story) -> Campaign:
 
 
 async def as_stored(session: AsyncSession, story: Story) -> Story:
-    """Give the stored story in place of one that was overtaken by a close.
+    """Give the stored story in place of one that does not know of the end that was reached.
 
-    A workflow that was reset carries an older story than the database; a case that closed since must
-    not be worked again.
+    A workflow that was reset carries an older story than the database, and so does the second try of an
+    activity whose first was written down and not heard of.
     """
     row = await cases.get(session, story.case_id)
-    if row is not None and row.closed_at is not None and not story.closed:
+    if row is None or not row.story:
+        return story
+    if (row.closed_at is not None and not story.closed) or (row.outcome is not None and story.ending is None):
         return Story.model_validate(row.story)
     return story
 
@@ -59,6 +61,19 @@ async def conclude(
     if gone:
         story = story.model_copy(update={"passed": (*story.passed, *gone)})
     story = _without_old_hold(story, now)
+    if story.ending and story.access is not AccessLevel.FULL:
+        # At once, and not only after a receipt that may have to wait: the customer has paid.
+        story = story.model_copy(update={"access": AccessLevel.FULL})
+        told.append(Line(at=now, text="access given back: full"))
+        await journal.enter(
+            session,
+            story.case_id,
+            "access.ended",
+            journal.ACCESS,
+            AccessLevel.FULL,
+            now,
+            why="the case has ended",
+        )
     upcoming = plan(campaign, story, now)
     if upcoming.action is Action.CLOSE and not story.closed:
         ending = story.ending
@@ -82,18 +97,6 @@ async def _close(
     session: AsyncSession, story: Story, ending: Ending, now: datetime
 ) -> tuple[Story, list[str]]:
     lines = [spell_ending(ending)]
-    if story.access is not AccessLevel.FULL:
-        await journal.enter(
-            session,
-            story.case_id,
-            "access.closed",
-            journal.ACCESS,
-            AccessLevel.FULL,
-            now,
-            why="the case closed",
-        )
-        lines.append("access given back: full")
-        story = story.model_copy(update={"access": AccessLevel.FULL})
     await journal.enter(
         session,
         story.case_id,

@@ -33,7 +33,7 @@ def plan(campaign: Campaign, story: Story, now: datetime) -> Plan:
         _after_the_end(campaign, story, now)
         or _at_once(campaign, story, now)
         or _stopped(story, now)
-        or _promised(campaign, story, now)
+        or _promised(story, now)
         or _due(campaign, story, now)
         or _next(campaign, story, now)
     )
@@ -66,14 +66,20 @@ def overtaken(campaign: Campaign, story: Story, now: datetime) -> tuple[str, ...
 
 def why_no_charge(campaign: Campaign, story: Story) -> str | None:
     """Say why the card on file is not charged on schedule, or None when it is."""
+    blocked = why_no_charge_at_all(story)
+    if blocked is None and story.scheduled_charges >= campaign.retries:
+        return f"the campaign's limit of {campaign.retries} scheduled charges is reached"
+    return blocked
+
+
+def why_no_charge_at_all(story: Story) -> str | None:
+    """Say why the card on file cannot be charged, whoever asks for it, or None when it can."""
     if not story.has_card:
         return "the customer has no card on file"
     if story.ask is Ask.CONFIRM:
         return "the customer has to confirm the payment with the bank"
     if story.card_blocked:
         return f"the card was declined for good ({(story.decline or 'declined').replace('_', ' ')})"
-    if story.scheduled_charges >= campaign.retries:
-        return f"the campaign's limit of {campaign.retries} scheduled charges is reached"
     return None
 
 
@@ -165,10 +171,10 @@ def _stopped(story: Story, now: datetime) -> Plan | None:
     return None
 
 
-def _promised(campaign: Campaign, story: Story, now: datetime) -> Plan | None:
+def _promised(story: Story, now: datetime) -> Plan | None:
     if story.promise_at is None:
         return None
-    blocked = why_no_charge(campaign, story)
+    blocked = why_no_charge_at_all(story)
     if blocked and now >= story.promise_at:
         return None
     return Plan(
@@ -217,10 +223,20 @@ def _latest(campaign: Campaign, story: Story, now: datetime) -> list[tuple[str, 
             continue
         if kind == ACCESS and step.access is story.access:
             continue
-        if kind == MESSAGE and _announce_late_end(campaign, story, now):
+        if kind == MESSAGE and (
+            _announce_late_end(campaign, story, now) or _told_since(story, step_at(story, step))
+        ):
             continue
         kept.append(latest[kind])
     return kept
+
+
+def _told_since(story: Story, moment: datetime) -> bool:
+    """Whether the customer was told of a new card's decline since then: one mail for one return is enough."""
+    return any(
+        action.startswith("card.") and action.endswith(f".{MESSAGE}") and at >= moment
+        for action, at in story.done.items()
+    )
 
 
 def _announce_late_end(campaign: Campaign, story: Story, now: datetime) -> bool:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from campaigns.story import Story, Trigger
 
 SENDING, NOT_MADE = "sending", "not_made"
+# Why an attempt was not made: it never left us, and may be tried again under its key.
+NOT_SENT = "not sent"
 
 
 async def get(session: AsyncSession, case_id: str, attempt: str) -> AttemptRow | None:
@@ -69,6 +71,14 @@ async def record(
         **values,
     )
     return inserted is not None
+
+
+async def in_doubt(session: AsyncSession, case_id: str, attempt: str | None = None) -> bool:
+    """Whether a charge may have been made whose answer never came: any of the case's, or the one named."""
+    wanted = select(AttemptRow.number).where(AttemptRow.case_id == case_id, AttemptRow.state == SENDING)
+    if attempt is not None:
+        wanted = wanted.where(AttemptRow.attempt == attempt)
+    return (await session.exec(wanted.limit(1))).first() is not None
 
 
 async def all_of(session: AsyncSession, case_id: str) -> Sequence[AttemptRow]:

@@ -110,7 +110,8 @@ async def version(session: AsyncSession, name: str, number: int | None = None) -
     if number is None:
         row = await session.get(CampaignRow, name)
         if row is None:
-            raise NotKnown(f"no campaign is called '{name}': publish one, or set DUNWELL_DEFAULT_CAMPAIGN")
+            known = (await session.exec(select(CampaignRow.name).order_by(CampaignRow.name))).all()
+            raise NotKnown(f"no campaign is called '{name}': there are {', '.join(known) or 'none'}")
         number = row.current_version
     key = (str(session.get_bind().engine.url), name, number)
     if key not in _READ:

@@ -116,7 +116,9 @@ async def _open(
 async def of_access(session: AsyncSession, customer: str) -> Sequence[CaseRow]:
     """List the open cases of a customer's id with any processor, the strictest access first."""
     found = await session.exec(
-        select(CaseRow).where(CaseRow.customer == customer, col(CaseRow.closed_at).is_(None))
+        select(CaseRow).where(
+            CaseRow.customer == customer, col(CaseRow.closed_at).is_(None), col(CaseRow.outcome).is_(None)
+        )
     )
     return sorted(found.all(), key=lambda row: -AccessLevel(row.access).strictness)
 
@@ -163,6 +165,15 @@ async def save(session: AsyncSession, story: Story, plan: Plan, sentence: str, n
         row.closed_at = now
     row.story = story.model_dump(mode="json", exclude_unset=True)
     session.add(row)
+
+
+async def mark_unopened(session: AsyncSession, case_id: str, why: str) -> None:
+    """Show that a case waits for a person because it could not even be opened."""
+    row = await session.get(CaseRow, case_id)
+    if row is not None and row.opened_at is None:
+        row.status = Status.NEEDS_REVIEW
+        row.sentence = f"it could not be opened: {why[:300]}; mend it, or cancel the case"
+        session.add(row)
 
 
 async def mark_charging(session: AsyncSession, case_id: str) -> None:

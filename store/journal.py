@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from sqlmodel.ext.asyncio.session import AsyncSession
 
 ACCESS, SUBSCRIPTION, WISH, FACT, CASE = "access", "subscription", "wish", "fact", "case"
+SUBSCRIPTION_ASKED = "subscription asked"
+
+
+def plain(text: str) -> str:
+    """Leave out the one character that PostgreSQL keeps in no text: it must not block a case's inbox."""
+    return text.replace("\x00", "")
 
 
 async def enter(
@@ -23,9 +29,24 @@ async def enter(
 ) -> bool:
     """Write one line, once for its key; ``said`` is ``by`` and ``why`` where a person is behind it."""
     return (
-        await insert_once(session, EntryRow, case_id=case_id, key=key, kind=kind, text=text, at=at, **said)
+        await insert_once(
+            session,
+            EntryRow,
+            case_id=case_id,
+            key=plain(key),
+            kind=kind,
+            text=plain(text),
+            at=at,
+            **{name: plain(value or "") or None for name, value in said.items()},
+        )
         is not None
     )
+
+
+async def has(session: AsyncSession, case_id: str, key: str) -> bool:
+    """Whether a line of this key was written."""
+    wanted = select(EntryRow.number).where(EntryRow.case_id == case_id, EntryRow.key == key).limit(1)
+    return (await session.exec(wanted)).first() is not None
 
 
 async def entries(session: AsyncSession, case_id: str, kind: str | None = None) -> Sequence[EntryRow]:
@@ -41,7 +62,9 @@ async def alert(
 ) -> bool:
     """Record what a person has to know, once for its key; True when it is new."""
     return (
-        await insert_once(session, AlertRow, key=key, kind=kind, text=text, at=at, case_id=case_id)
+        await insert_once(
+            session, AlertRow, key=plain(key), kind=kind, text=plain(text), at=at, case_id=case_id
+        )
         is not None
     )
 

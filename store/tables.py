@@ -160,7 +160,8 @@ class AttemptRow(SQLModel, table=True):
     """One charge, claimed before it is sent and settled after.
 
     ``state``: ``sending`` until an answer came, then ``paid``, ``declined``, ``needs_customer``, or
-    ``not_made`` when it is proven that nothing happened.
+    ``not_made`` when it is proven that nothing happened. ``doubt`` says why it is not known (``lost``,
+    ``stored``) or why it was not made (``not sent``).
     """
 
     __tablename__ = "attempts"

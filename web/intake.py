@@ -5,12 +5,13 @@ A fact is stored in the inbox first. Handing it on twice is harmless: cases know
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import structlog
-from temporalio.client import WorkflowUpdateFailedError
+from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from web.desk import Desk
 
 log = structlog.get_logger()
+# A wish is answered at the next turn of the case: longer, and it is under way with somebody else.
+PATIENCE_SECONDS = 20
 
 
 # Lets a terminated workflow be started again, and never one that came to its end.
@@ -94,6 +97,8 @@ async def open_case(desk: Desk, order: OpenCase, event: str, *, revive: bool = F
         return await _after_the_end(desk, row, FactName.PAYMENT_FAILED, failed)
     order = order.model_copy(update={"episode": row.episode, "event": event})
     try:
+        if revive:
+            revive = not await _is_running(desk, row)
         await desk.temporal.start_workflow(
             contract.RECOVER_PAYMENT,
             order,
@@ -108,6 +113,8 @@ async def open_case(desk: Desk, order: OpenCase, event: str, *, revive: bool = F
         )
     except WorkflowAlreadyStartedError:
         return await _lost(desk, row)
+    if revive and not reserved.fresh:
+        return Delivery(Became.OPENED, f"case {row.id} goes on from the database", row.id, row.workflow_id)
     if reserved.fresh:
         log.info("case.reported", case=row.id, workflow=row.workflow_id, invoice=row.invoice)
         return Delivery(
@@ -116,6 +123,16 @@ async def open_case(desk: Desk, order: OpenCase, event: str, *, revive: bool = F
     return Delivery(
         Became.ALREADY_OPEN, f"case {row.id} works on this invoice already", row.id, row.workflow_id
     )
+
+
+async def _is_running(desk: Desk, row: CaseRow) -> bool:
+    try:
+        described = await desk.temporal.get_workflow_handle(row.workflow_id).describe()
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return False
+        raise
+    return described.status is WorkflowExecutionStatus.RUNNING
 
 
 async def tell(desk: Desk, rows: Sequence[CaseRow], name: FactName, fact: Fact) -> list[Delivery]:
@@ -179,12 +196,24 @@ async def ask(desk: Desk, row: CaseRow, name: WishName, wish: Wish, wish_id: str
         return Delivery(Became.CLOSED, sentence, row.id, row.workflow_id, row.outcome)
     handle = desk.temporal.get_workflow_handle(row.workflow_id)
     try:
-        answer: WishAnswer = await handle.execute_update(name, wish, id=wish_id, result_type=WishAnswer)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            answer: WishAnswer = await handle.execute_update(name, wish, id=wish_id, result_type=WishAnswer)
+    except TimeoutError:
+        busy = (
+            "its invoice could not be read yet" if row.opened_at is None else "it is busy with the processor"
+        )
+        sentence = f"case {row.id} has taken the wish, but {busy}: it answers in its timeline"
+        return Delivery(Became.KEPT, sentence, row.id, row.workflow_id)
     except WorkflowUpdateFailedError as error:
         return Delivery(Became.REFUSED, str(error.cause), row.id, row.workflow_id, row.outcome)
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
-            return Delivery(Became.CLOSED, f"case {row.id} is closed", row.id, row.workflow_id, row.outcome)
+            async with desk.tools.database.read() as session:
+                fresh = await cases.get(session, row.id)
+            if fresh is None or fresh.closed_at is None:
+                return await _lost(desk, row)
+            sentence = f"case {row.id} is closed: {fresh.sentence}"
+            return Delivery(Became.CLOSED, sentence, row.id, row.workflow_id, fresh.outcome)
         raise
     became = Became.GRANTED if answer.granted else Became.REFUSED
     return Delivery(became, answer.answer, row.id, row.workflow_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from campaigns.story import Outcome
 from contract import Cancel, CardUpdated, Fact, FactName, InvoiceChanged, OpenCase, PaymentSucceeded
 from processors.protocol import Report, ReportKind
 from store import attempts, cases
@@ -39,8 +40,9 @@ async def hand_on(desk: Desk, processor: str, report: Report) -> list[Delivery]:
     async with desk.tools.database.read() as session:
         rows = await _concerned(session, processor, report)
     if report.ours:
-        # Our own charge or final action, reported back: news only if its answer never reached us.
-        rows = [row for row in rows if row.closed_at is None]
+        # Our own charge, reported back: news only if its answer never reached us.
+        paid = report.kind is ReportKind.PAYMENT_SUCCEEDED
+        rows = [row for row in rows if row.closed_at is None or (paid and row.outcome != Outcome.RECOVERED)]
     if not rows:
         return [Delivery(Became.NO_CASE, f"no case is concerned: {report.why}")]
     return await tell(desk, rows, *fact)
@@ -54,6 +56,8 @@ def _why_ignored(desk: Desk, report: Report) -> str | None:
         return report.why
     if report.ours and report.kind is ReportKind.PAYMENT_FAILED:
         return "our own charge, reported back"
+    if report.ours and report.kind is ReportKind.CANCELLED:
+        return "our own final action, reported back"
     return None
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, CancelledError
 from temporalio.exceptions import TimeoutError as TemporalTimeout
 
 with workflow.unsafe.imports_passed_through():
@@ -151,6 +151,7 @@ class RecoverPayment(Handlers):
             summary=reading.summary(self._report, plan),
             queue=contract.charge_queue(workflow.info().task_queue) if charge else None,
             hurry=plan.trigger in HURRY,
+            until_cancelled=True,
         )
 
     async def _rest(self, plan: Plan) -> None:
@@ -168,6 +169,7 @@ class RecoverPayment(Handlers):
         summary: str,
         queue: str | None = None,
         hurry: bool = False,
+        until_cancelled: bool = False,
     ) -> Report | None:
         """Carry out one activity; trouble that does not pass by itself goes to a person."""
         try:
@@ -181,9 +183,13 @@ class RecoverPayment(Handlers):
                     retry_policy=RETRIES,
                     summary=summary,
                     priority=Priority(priority_key=1 if hurry else 3),
-                )
+                    cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+                ),
+                until_cancelled=until_cancelled,
             )
         except ActivityError as error:
+            if isinstance(error.cause, CancelledError):
+                return None
             self._trouble = str(error.cause or error)
             if _passes(error):
                 self._put_off(summary)
@@ -193,16 +199,29 @@ class RecoverPayment(Handlers):
         self._take(report)
         return report
 
-    async def _keep_at(self, start: Callable[[], workflow.ActivityHandle[Report]]) -> Report:
-        """Wait for an activity even through the UI's Cancel: a charge under way is not walked away from."""
+    async def _keep_at(
+        self, start: Callable[[], workflow.ActivityHandle[Report]], *, until_cancelled: bool = False
+    ) -> Report:
+        """Wait for an activity even through the UI's Cancel: a charge under way is not walked away from.
+
+        ``until_cancelled`` gives up between two technical tries once a cancel has arrived: it beats any
+        timer, and so the back-off too. A try that is being made is not told, and its result counts.
+        """
         handle = start()
         while True:
             try:
+                if until_cancelled:
+                    await workflow.wait_condition(lambda: handle.done() or self._has_cancel())
+                    if not handle.done():
+                        handle.cancel()
                 return await asyncio.shield(handle)
             except asyncio.CancelledError:
                 if handle.cancelled():
                     raise
                 self._cancelled_by_operator()
+
+    def _has_cancel(self) -> bool:
+        return any(news.name == FactName.CANCEL for news in self._inbox)
 
     async def _wait(self, length: timedelta | None, summary: str, *, only_more: bool = False) -> None:
         """Sleep until a time, or until something arrives."""
@@ -221,7 +240,7 @@ class RecoverPayment(Handlers):
         fact = {
             "event": f"cancel-request.{workflow.info().run_id}",
             "by": "operator",
-            "why": workflow.cancellation_reason() or "cancelled in the Temporal UI",
+            "why": workflow.cancellation_reason() or "cancelled in Temporal",
         }
         self._inbox.append(
             News(id=fact["event"], name=FactName.CANCEL, body=json.dumps(fact), at=workflow.now())
