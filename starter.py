@@ -292,6 +292,9 @@ def list_cases(
     """List cases, the latest first."""
 
     async def run() -> None:
+        for value, known in ((status, Status), (outcome, Outcome)):
+            if value is not None and value not in set(known):
+                raise BadInput(f"no case is ever '{value}': there are {', '.join(known)}")
         async with (
             open_tools(command_settings(), datetime.now(UTC)) as tools,
             tools.database.read() as session,

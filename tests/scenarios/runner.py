@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sqlmodel import select
+from sqlmodel import col, select
 from temporalio.client import WorkflowExecutionStatus
 
 import contract
@@ -98,7 +98,7 @@ class Runner:
 
     async def _under_way(self, attempt: str) -> None:
         """Wait until a charge has been begun and has not been answered."""
-        begun = select(AttemptRow).where(AttemptRow.attempt == attempt, AttemptRow.state == "sending")
+        begun = select(AttemptRow).where(AttemptRow.attempt == attempt, col(AttemptRow.settled_at).is_(None))
         while True:
             async with self._world.tools.database.read() as session:
                 if (await session.exec(begun)).first() is not None:
