@@ -21,6 +21,7 @@ import console
 import demo as show
 from campaigns.declines import DeclineTable
 from campaigns.preview import preview as preview_of
+from campaigns.story import Outcome, Status
 from commands import (
     FOLDER,
     command_settings,
