@@ -13,16 +13,7 @@ from tests.scenarios.verdict import faults
 if TYPE_CHECKING:
     from tests.scenarios.stage import Stage
 
-# Where the two databases could differ: claims made in the same moment, retries, late writes.
-ON_POSTGRESQL = (
-    "01-declined-every-time",
-    "05-new-card-declined",
-    "10-answer-lost",
-    "13-reported-three-times",
-    "15-resumed-on-day-6",
-    "24-cancelled-while-being-paid",
-)
-PLAYS = [(name, "sqlite") for name in names()] + [(name, "postgresql") for name in ON_POSTGRESQL]
+PLAYS = [(name, database) for database in ("sqlite", "postgresql") for name in names()]
 
 
 @pytest.mark.parametrize(("name", "database"), PLAYS)
