@@ -5,76 +5,25 @@ Uniqueness that money or mail depends on is a constraint here, never only a chec
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Column,
-    DateTime,
-    ForeignKey,
-    Index,
-    Integer,
-    Text,
-    UniqueConstraint,
-    text,
-)
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy import JSON, Column, Index, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-if TYPE_CHECKING:
-    from sqlalchemy.engine import Dialect
+from store.columns import (
+    UTCDateTime,
+    counted,
+    json_value,
+    long_text,
+    long_text_or_none,
+    minor_amount,
+    moment,
+    moment_or_none,
+    of_case,
+)
 
-
-class UTCDateTime(TypeDecorator[datetime]):
-    """An aware UTC time in every database; SQLite, which knows no zones, holds it without one."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse a naive time: it could be any zone's."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            message = f"a time without a zone was about to be stored: {value!r}"
-            raise ValueError(message)
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Give every time its zone back."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-def _moment(*, nullable: bool = False, index: bool = False) -> Any:
-    return Field(sa_column=Column(UTCDateTime(), nullable=nullable, index=index))
-
-
-def _moment_or_none(*, index: bool = False) -> Any:
-    return Field(default=None, sa_column=Column(UTCDateTime(), nullable=True, index=index))
-
-
-def _json(default: type[dict[str, Any] | list[Any]]) -> Any:
-    return Field(default_factory=default, sa_column=Column(JSON, nullable=False))
-
-
-def _number() -> Any:
-    # SQLite counts rows by itself only in a column that is INTEGER to the letter.
-    kind = BigInteger().with_variant(Integer, "sqlite")
-    return Field(default=None, sa_column=Column(kind, primary_key=True))
-
-
-def _amount(default: int = 0) -> Any:
-    # Minor units of a currency such as IDR pass the largest 32-bit number in everyday invoices.
-    return Field(default=default, sa_column=Column(BigInteger, nullable=False))
-
-
-def _text() -> Any:
-    return Field(sa_column=Column(Text, nullable=False))
+__all__ = ["UTCDateTime"]
 
 
 class CustomerRow(SQLModel, table=True):
@@ -94,16 +43,20 @@ class CustomerRow(SQLModel, table=True):
     locale: str | None = None
     country: str | None = None
     timezone: str | None = None
-    attributes: dict[str, Any] = _json(dict)
+    attributes: dict[str, Any] = json_value(dict)
     excluded_by: str | None = None
     excluded_why: str | None = None
     refused_address: str | None = None
     refused_why: str | None = None
-    updated_at: datetime = _moment()
+    updated_at: datetime = moment()
 
 
 class CaseRow(SQLModel, table=True):
-    """One episode of one failed invoice; ``story`` is the case's state, from which it can be rebuilt."""
+    """One episode of one failed invoice; ``story`` is the case's state, from which it can be rebuilt.
+
+    ``chosen_by`` says how the case came to its campaign: ``segment``, ``default`` (no segment took it) or
+    ``named`` (whoever reported the failure named one). ``arm`` is empty where the campaign has no arms.
+    """
 
     __tablename__ = "cases"
     __table_args__ = (
@@ -120,6 +73,7 @@ class CaseRow(SQLModel, table=True):
         ),
         Index("cases_of_a_customer", "processor", "account", "customer"),
         Index("cases_of_a_subscription", "processor", "account", "subscription"),
+        Index("cases_of_a_campaign", "campaign", "closed_at", "id"),
     )
 
     id: str = Field(primary_key=True)
@@ -137,23 +91,21 @@ class CaseRow(SQLModel, table=True):
     ended_by: str | None = None
     final_action: str | None = None
     sentence: str = Field(default="", sa_column=Column(Text, nullable=False))
-    amount: int = _amount()
+    amount: int = minor_amount()
     currency: str = ""
     campaign: str = ""
     campaign_version: int = 0
+    arm: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    chosen_by: str = Field(default="", sa_column_kwargs={"server_default": ""})
     decline: str | None = None
     access: str = "full"
     next_step: str | None = None
-    next_step_at: datetime | None = _moment_or_none()
-    failed_at: datetime | None = _moment_or_none()
-    reserved_at: datetime = _moment(index=True)
-    opened_at: datetime | None = _moment_or_none()
-    closed_at: datetime | None = _moment_or_none(index=True)
-    story: dict[str, Any] = _json(dict)
-
-
-def _of_case() -> Any:
-    return Field(sa_column=Column(ForeignKey("cases.id"), nullable=False, index=True))
+    next_step_at: datetime | None = moment_or_none()
+    failed_at: datetime | None = moment_or_none()
+    reserved_at: datetime = moment(index=True)
+    opened_at: datetime | None = moment_or_none()
+    closed_at: datetime | None = moment_or_none(index=True)
+    story: dict[str, Any] = json_value(dict)
 
 
 class AttemptRow(SQLModel, table=True):
@@ -167,14 +119,14 @@ class AttemptRow(SQLModel, table=True):
     __tablename__ = "attempts"
     __table_args__ = (UniqueConstraint("case_id", "attempt", name="one_row_an_attempt"),)
 
-    number: int | None = _number()
-    case_id: str = _of_case()
+    number: int | None = counted()
+    case_id: str = of_case()
     attempt: str
     key: str = Field(unique=True)
     suffix: int = 0
     trigger: str
     method: str | None = None
-    amount: int = _amount()
+    amount: int = minor_amount()
     currency: str
     state: str
     doubt: str | None = None
@@ -183,22 +135,23 @@ class AttemptRow(SQLModel, table=True):
     network_code: str | None = None
     network_advice: str | None = None
     payment: str | None = Field(default=None, index=True)
-    claimed_at: datetime = _moment()
-    settled_at: datetime | None = _moment_or_none()
+    claimed_at: datetime = moment()
+    settled_at: datetime | None = moment_or_none()
 
 
 class MessageRow(SQLModel, table=True):
     """One mail in the outbox, claimed before it is sent and settled after.
 
     ``state``: ``sending``, then ``sent``, ``failed`` (never will be), ``dropped`` (no longer true) or
-    ``unknown`` (the answer was lost: not sent again). ``detail`` says why in words.
+    ``unknown`` (the answer was lost: not sent again). ``detail`` says why in words. ``opened_at`` and
+    ``clicked_at`` are the first time that the provider, or our own link, saw the customer do so.
     """
 
     __tablename__ = "messages"
     __table_args__ = (UniqueConstraint("case_id", "action", name="one_row_a_message"),)
 
     id: str = Field(primary_key=True)
-    case_id: str = _of_case()
+    case_id: str = of_case()
     action: str
     template: str
     locale: str | None = None
@@ -208,8 +161,10 @@ class MessageRow(SQLModel, table=True):
     detail: str | None = None
     sender: str | None = None
     reference: str | None = None
-    claimed_at: datetime = _moment()
-    settled_at: datetime | None = _moment_or_none()
+    claimed_at: datetime = moment()
+    settled_at: datetime | None = moment_or_none()
+    opened_at: datetime | None = moment_or_none()
+    clicked_at: datetime | None = moment_or_none()
 
 
 class EventRow(SQLModel, table=True):
@@ -225,19 +180,19 @@ class EventRow(SQLModel, table=True):
         Index("events_to_hand_on", "state", "try_at"),
     )
 
-    number: int | None = _number()
+    number: int | None = counted()
     source: str
     event: str
     type: str
-    body: str = _text()
+    body: str = long_text()
     state: str
-    why: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    why: str | None = long_text_or_none()
     case_id: str | None = None
     answer: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
     tries: int = 0
-    try_at: datetime = _moment()
-    received_at: datetime = _moment()
-    settled_at: datetime | None = _moment_or_none()
+    try_at: datetime = moment()
+    received_at: datetime = moment()
+    settled_at: datetime | None = moment_or_none()
 
 
 class CampaignRow(SQLModel, table=True):
@@ -250,18 +205,22 @@ class CampaignRow(SQLModel, table=True):
 
 
 class CampaignVersionRow(SQLModel, table=True):
-    """One published version of a campaign, never changed afterwards."""
+    """One published version of a campaign, never changed afterwards.
+
+    ``origin`` says where it was written: ``library`` (ships with Dunwell), ``file`` or ``studio``.
+    """
 
     __tablename__ = "campaign_versions"
     __table_args__ = (UniqueConstraint("name", "digest", "version", name="one_row_a_version"),)
 
     name: str = Field(primary_key=True, foreign_key="campaigns.name")
     version: int = Field(primary_key=True)
-    document: str = _text()
+    document: str = long_text()
     digest: str
     author: str
     note: str = ""
-    published_at: datetime = _moment()
+    origin: str = Field(default="file", sa_column_kwargs={"server_default": "file"})
+    published_at: datetime = moment()
 
 
 class SwitchRow(SQLModel, table=True):
@@ -276,8 +235,8 @@ class SwitchRow(SQLModel, table=True):
     stopped: bool
     by: str
     why: str
-    at: datetime = _moment()
-    probe_at: datetime | None = _moment_or_none()
+    at: datetime = moment()
+    probe_at: datetime | None = moment_or_none()
 
 
 class EntryRow(SQLModel, table=True):
@@ -286,14 +245,14 @@ class EntryRow(SQLModel, table=True):
     __tablename__ = "journal"
     __table_args__ = (UniqueConstraint("case_id", "key", name="each_entry_once"),)
 
-    number: int | None = _number()
-    case_id: str = _of_case()
+    number: int | None = counted()
+    case_id: str = of_case()
     key: str
     kind: str
-    text: str = _text()
+    text: str = long_text()
     by: str | None = None
     why: str | None = None
-    at: datetime = _moment()
+    at: datetime = moment()
 
 
 class AlertRow(SQLModel, table=True):
@@ -304,9 +263,9 @@ class AlertRow(SQLModel, table=True):
     key: str = Field(primary_key=True)
     case_id: str | None = Field(default=None, index=True)
     kind: str
-    text: str = _text()
-    at: datetime = _moment(index=True)
-    told_at: datetime | None = _moment_or_none(index=True)
+    text: str = long_text()
+    at: datetime = moment(index=True)
+    told_at: datetime | None = moment_or_none(index=True)
 
 
 class InstallationRow(SQLModel, table=True):
@@ -316,4 +275,4 @@ class InstallationRow(SQLModel, table=True):
 
     id: int = Field(default=1, primary_key=True)
     livemode: bool
-    created_at: datetime = _moment()
+    created_at: datetime = moment()

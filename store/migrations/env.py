@@ -5,9 +5,9 @@ from __future__ import annotations
 from alembic import context
 from sqlmodel import SQLModel
 
-from store import tables
+from store import studio_tables, tables
 
-assert tables.CaseRow.metadata is SQLModel.metadata
+assert tables.CaseRow.metadata is studio_tables.AccountRow.metadata is SQLModel.metadata
 
 connection = context.config.attributes["connection"]
 context.configure(
