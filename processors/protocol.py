@@ -70,7 +70,9 @@ class Invoice:
     ``confirm_url`` is the page on which the customer can pay or confirm. ``pending`` is true while a
     payment has been started whose result is not known yet (one that waits for the customer's confirmation
     is not). ``payment`` is the processor's id of the payment that paid it, ``paid_key`` the idempotency key
-    of the request that did, where the processor tells.
+    of the request that did, where the processor tells. ``interval`` is how often the subscription is billed
+    (``day``, ``week``, ``month``, ``year``; each two months is ``month`` too), ``tags`` what its owner has
+    tagged the customer, the subscription or the invoice with.
     """
 
     id: str
@@ -90,6 +92,8 @@ class Invoice:
     paid_key: str | None = None
     card: Card | None = None
     plan: str | None = None
+    interval: str | None = None
+    tags: tuple[str, ...] = ()
     number: str | None = None
     decline: str | None = None
     advice: str | None = None

@@ -8,6 +8,7 @@ a bank or another system act, ``sandbox_drive`` has a method that a test or the 
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -202,6 +203,8 @@ def _invoice(books: Transaction, row: sqlite3.Row, pay_url: str) -> Invoice:
         payment=row["payment"],
         card=books.default_card(row["customer"]),
         plan=row["plan"],
+        interval=row["interval"],
+        tags=tuple(json.loads(row["tags"])),
         number=row["number"],
         decline=row["decline"],
         advice=row["advice"],

@@ -44,7 +44,7 @@ SCHEMA = (
         currency TEXT NOT NULL, first_payment INTEGER NOT NULL, sent_for_payment INTEGER NOT NULL,
         plan TEXT, number TEXT, disputed INTEGER NOT NULL DEFAULT 0, pending INTEGER NOT NULL DEFAULT 0,
         paid_by TEXT, payment TEXT, started TEXT, decline TEXT, advice TEXT, failed_at TEXT,
-        processor_retries_at TEXT)""",
+        processor_retries_at TEXT, interval TEXT, tags TEXT NOT NULL DEFAULT '[]')""",
     """CREATE TABLE IF NOT EXISTS requests (
         number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, invoice TEXT NOT NULL,
         asked_method TEXT, method TEXT, at TEXT NOT NULL, word TEXT, ready REAL NOT NULL,
@@ -59,6 +59,11 @@ SCHEMA = (
     """CREATE TABLE IF NOT EXISTS events (
         number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, type TEXT NOT NULL, at TEXT NOT NULL,
         body TEXT NOT NULL)""",
+)
+# Columns that books of an earlier version lack.
+ADDED = (
+    ("invoices", "interval", "TEXT"),
+    ("invoices", "tags", "TEXT NOT NULL DEFAULT '[]'"),
 )
 
 
@@ -273,11 +278,20 @@ def _open(file: Path) -> sqlite3.Connection:
         with _all_or_nothing(connection):
             for statement in SCHEMA:
                 connection.execute(statement)
+            _add_columns(connection)
             connection.execute("INSERT OR IGNORE INTO facts VALUES ('books', ?)", (secrets.token_hex(4),))
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _add_columns(connection: sqlite3.Connection) -> None:
+    """Bring books that an earlier version began up to date; what is in them stays."""
+    for table, column, meaning in ADDED:
+        known = {row["name"] for row in connection.execute(f"PRAGMA table_info({table})")}
+        if column not in known:
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {meaning}")
 
 
 def _set_journal(connection: sqlite3.Connection) -> None:

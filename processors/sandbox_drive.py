@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from errors import BadInput
@@ -12,6 +13,7 @@ from processors.sandbox_customers import SandboxCustomers
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
     from datetime import datetime
 
     from processors.sandbox_books import Transaction
@@ -28,6 +30,8 @@ class InvoiceMore(TypedDict, total=False):
 
     subscription: str | None
     plan: str | None
+    interval: str | None
+    tags: Sequence[str]
     number: str | None
     first_payment: bool
     sent_for_payment: bool
@@ -54,8 +58,8 @@ class SandboxDrive(SandboxCustomers):
                 )
             books.execute(
                 "INSERT INTO invoices (id, customer, subscription, state, amount, currency, first_payment,"
-                " sent_for_payment, plan, number, processor_retries_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " sent_for_payment, plan, number, processor_retries_at, interval, tags)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     invoice,
                     customer,
@@ -68,6 +72,8 @@ class SandboxDrive(SandboxCustomers):
                     more.get("plan"),
                     more.get("number"),
                     spell_time(retries_at) if retries_at else None,
+                    more.get("interval"),
+                    json.dumps(list(more.get("tags", ()))),
                 ),
             )
 

@@ -72,6 +72,8 @@ def read_invoice_body(body: Body, charge: Body = NOTHING, request: Body | None =
         paid_key=text(request.get("idempotency_key")) if request and state is InvoiceState.PAID else None,
         card=read_card(body),
         plan=_plan(body),
+        interval=_interval(body),
+        tags=read_tags(body),
         number=text(body.get("number")),
         decline=decline.code if decline else None,
         advice=decline.advice if decline else None,
@@ -108,6 +110,17 @@ def read_customer(invoice: Body) -> CustomerDetails:
         timezone=metadata.get("timezone"),
         attributes=metadata,
     )
+
+
+def read_tags(invoice: Body) -> tuple[str, ...]:
+    """Read the metadata entry ``tags`` of the customer, the subscription and the invoice, each tag once.
+
+    Stripe has no tags: they stand there divided by commas, ``vip, annual deal``.
+    """
+    places = (invoice.get("customer"), subscription_of(invoice), invoice)
+    entries = (text(expanded(expanded(place).get("metadata")).get("tags")) or "" for place in places)
+    tags = (tag.strip() for entry in entries for tag in entry.split(","))
+    return tuple(dict.fromkeys(tag for tag in tags if tag))
 
 
 def read_card(invoice: Body) -> Card | None:
@@ -189,13 +202,26 @@ def _paid_by(invoice: Body, charge: Body, request: Body | None) -> PaidBy | None
     return PaidBy.REQUEST if text(request.get("id")) else PaidBy.PROCESSOR
 
 
-def _plan(invoice: Body) -> str | None:
+def _prices(invoice: Body) -> list[Body]:
+    """List what the subscription's items are billed by: prices, or plans as Stripe once had them."""
     items = rows(expanded(subscription_of(invoice)).get("items"))
-    for item in items:
-        price = expanded(item.get("price")) or expanded(item.get("plan"))
-        if price:
-            return text(price.get("lookup_key")) or text(price.get("nickname")) or identifier(price)
+    found = (expanded(item.get("price")) or expanded(item.get("plan")) for item in items)
+    return [price for price in found if price]
+
+
+def _plan(invoice: Body) -> str | None:
+    for price in _prices(invoice):
+        return text(price.get("lookup_key")) or text(price.get("nickname")) or identifier(price)
     return None
+
+
+def _interval(invoice: Body) -> str | None:
+    """Say how often the subscription is billed: a price keeps it under ``recurring``, a plan did by itself."""
+    intervals = (
+        expanded(price.get("recurring")).get("interval") or price.get("interval")
+        for price in _prices(invoice)
+    )
+    return next((interval for interval in map(text, intervals) if interval), None)
 
 
 def _failed_at(charge: Body) -> datetime | None:

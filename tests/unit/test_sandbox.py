@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import astuple
 from typing import TYPE_CHECKING
 
@@ -78,6 +80,8 @@ async def test_what_is_said_of_an_invoice_is_read_back(sandbox: SandboxProcessor
         sent_for_payment=True,
         processor_retries_at=day(3),
         state=InvoiceState.DRAFT,
+        interval="year",
+        tags=("vip", "annual deal"),
     )
     invoice = await sandbox.read_invoice("main", "in_1")
     assert invoice.subscription is None
@@ -86,9 +90,26 @@ async def test_what_is_said_of_an_invoice_is_read_back(sandbox: SandboxProcessor
     assert invoice.sent_for_payment
     assert invoice.state is InvoiceState.DRAFT
     assert invoice.processor_retries_at == day(3)
+    assert (invoice.interval, invoice.tags) == ("year", ("vip", "annual deal"))
     assert invoice.customer.attributes == {"tier": "gold"}
     assert invoice.customer.timezone == "Asia/Tokyo"
     assert invoice.card is None
+
+
+async def test_books_that_an_earlier_version_began_are_kept_on(tmp_path: Path) -> None:
+    file = tmp_path / "books.db"
+    async with opened(file) as sandbox:
+        await owe(sandbox, "paid")
+    with closing(sqlite3.connect(file)) as books:
+        for column in ("interval", "tags"):
+            books.execute(f"ALTER TABLE invoices DROP COLUMN {column}")
+    async with opened(file) as sandbox:
+        invoice = await sandbox.read_invoice("main", "in_1")
+        assert (invoice.plan, invoice.interval, invoice.tags) == ("team", None, ())
+        await sandbox.add_invoice("in_2", "cus_1", 100, interval="month", tags=["vip"])
+    async with opened(file) as sandbox:
+        invoice = await sandbox.read_invoice("main", "in_2")
+        assert (invoice.interval, invoice.tags) == ("month", ("vip",))
 
 
 async def test_an_account_sees_only_its_own(sandbox: SandboxProcessor) -> None:

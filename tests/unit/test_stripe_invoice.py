@@ -118,6 +118,43 @@ def test_a_plan_is_called_what_its_owner_calls_it(price: Json, plan: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("items", "interval"),
+    [
+        ([{"price": {"id": "price_1", "recurring": {"interval": "year", "interval_count": 1}}}], "year"),
+        ([{"plan": {"id": "plan_1", "interval": "week"}}], "week"),
+        (
+            [{"price": {"id": "price_1", "recurring": None}}, {"plan": {"id": "plan_1", "interval": "day"}}],
+            "day",
+        ),
+        ([{"price": {"id": "price_1", "recurring": None}}], None),
+        ([], None),
+    ],
+)
+def test_how_often_it_is_billed_is_read_from_prices_and_plans(
+    items: list[Json], interval: str | None
+) -> None:
+    subscription = {"id": "sub_1", "items": {"data": items}}
+    parent = {"type": "subscription_details", "subscription_details": {"subscription": subscription}}
+
+    assert read_invoice_body(old(subscription=subscription)).interval == interval
+    assert read_invoice_body(invoice(parent=parent)).interval == interval
+
+
+def test_tags_of_customer_subscription_and_invoice_are_united_in_order() -> None:
+    body = old(
+        customer=customer(metadata={"tags": "vip, annual deal", "tier": "gold"}),
+        subscription={"id": "sub_1", "metadata": {"tags": " pilot ,vip"}},
+        metadata={"tags": "manual,, pilot"},
+    )
+    assert read_invoice_body(body).tags == ("vip", "annual deal", "pilot", "manual")
+
+
+def test_what_has_no_tags_and_what_was_not_expanded_is_untagged() -> None:
+    body = old(customer="cus_1", subscription="sub_1", metadata=None)
+    assert read_invoice_body(body).tags == ()
+
+
+@pytest.mark.parametrize(
     ("status", "ended"),
     [("past_due", False), ("unpaid", False), ("canceled", True), ("incomplete_expired", True)],
 )
