@@ -224,9 +224,8 @@ class MessageActivities(StepActivities):
             else None,
             ask=asks[story.ask],
             has_card=story.has_card,
-            card=f"{card.network.title()} ending in {card.last4}"
-            if card and card.network and card.last4
-            else None,
+            card_network=card.network if card else None,
+            card_last4=card.last4 if card else None,
             next_charge_at=None if ended else next_charge_at(campaign, after, now),
             ends_at=None if ended else end_at(campaign, after),
             final_action=str(campaign.end.action),

@@ -7,34 +7,29 @@ customer or a company is called can become markup.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from datetime import datetime
-from difflib import get_close_matches
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import mrml
-import yaml
 from liquid import StrictUndefined
 from liquid.exceptions import LiquidError
 
 from errors import BadInput
-from messaging.documents import Document, Limited, environment_for
-from messaging.wording import (
-    FALLBACK,
-    known_locale,
-    locale_of_days,
-    plain_name,
-    single_line,
-    tags,
-    write_day,
-    write_money,
-)
+from messaging.documents import Document, Frame, Limited, did_you_mean, snippets_of
+from messaging.facts import Facts
+from messaging.faults import faults_of
+from messaging.samples import sample_facts
+from messaging.wording import FALLBACK, known_locale, tags
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from liquid import BoundTemplate
 
     from messaging.documents import Filled
+
+__all__ = ["Facts", "Rendered", "Renderer"]
 
 TEMPLATES = Path(__file__).parent / "templates"
 LAYOUT = "layout.mjml"
@@ -42,72 +37,6 @@ FRAME = "_frame.yaml"
 SUFFIX = ".liquid"
 # Left to itself, MJML fetches known fonts from Google, which would tell them who opens a mail.
 OPTIONS = mrml.RenderOptions(fonts={})
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What one message may say.
-
-    ``decline_words`` is None where the customer must not be told the reason. ``next_charge_at``,
-    ``ends_at`` and ``access_changes_at`` are None where nothing of the kind is planned, and the texts
-    then say so or keep silent. ``link`` leads to the page where a card can be changed, ``confirm_link``
-    to the bank's confirmation. Moments are aware; they are written as days in ``timezone``, else in UTC.
-    """
-
-    customer_name: str | None
-    amount: int
-    currency: str
-    locale: str
-    timezone: str | None
-    company: str
-    invoice_number: str | None
-    failed_at: datetime
-    decline_words: str | None
-    ask: Literal["nothing", "new card", "confirm"]
-    has_card: bool
-    card: str | None
-    next_charge_at: datetime | None
-    ends_at: datetime | None
-    final_action: str | None
-    access: str
-    access_changes_at: datetime | None
-    link: str
-    confirm_link: str | None
-    reminder: bool
-
-    def __post_init__(self) -> None:
-        """Refuse a moment without a zone, which would be written as the wrong day."""
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, datetime) and value.tzinfo is None:
-                raise BadInput(f"{field.name} has no time zone: give an aware datetime")
-
-    def words(self, language: str) -> dict[str, object]:
-        """Give the variables that a template of a language may use; absent ones are None, never ''."""
-        days = locale_of_days(self.locale, language)
-
-        def day(moment: datetime | None) -> str | None:
-            return write_day(moment, days, self.timezone) if moment else None
-
-        return {
-            "customer_name": plain_name(self.customer_name),
-            "amount": write_money(self.amount, self.currency, self.locale),
-            "company": single_line(self.company),
-            "invoice_number": single_line(self.invoice_number or "") or None,
-            "failed_on": day(self.failed_at),
-            "decline_words": single_line(self.decline_words or "") or None,
-            "ask": self.ask,
-            "has_card": self.has_card,
-            "card": (single_line(self.card or "") or None) if self.has_card else None,
-            "next_charge_on": day(self.next_charge_at) if self.has_card else None,
-            "ends_on": day(self.ends_at),
-            "final_action": self.final_action,
-            "access": self.access,
-            "access_changes_on": day(self.access_changes_at),
-            "link": self.link,
-            "confirm_link": self.confirm_link or None,
-            "reminder": self.reminder,
-        }
 
 
 @dataclass(frozen=True)
@@ -134,14 +63,36 @@ class Renderer:
         self._folder = folder
         self._languages: dict[str, tuple[object, _Language]] = {}
         self._layout: tuple[object, BoundTemplate] | None = None
+        self._faults: dict[str, tuple[object, tuple[str, ...]]] = {}
 
     def names(self) -> frozenset[str]:
         """Name every template that can be sent to any customer: those that exist in English."""
-        return frozenset(
-            path.stem
-            for path in (self._folder / FALLBACK).glob(f"*{SUFFIX}")
-            if not path.name.startswith("_")
-        )
+        return _templates_in(self._folder / FALLBACK)
+
+    def languages(self, template: str | None = None) -> tuple[str, ...]:
+        """List the languages in which a template exists, or any template: English first, then by name."""
+        found = [
+            path.name
+            for path in self._folders()
+            # A folder that no locale leads to is no language.
+            if path.name.lower() == tags(path.name)[0].lower()
+            and (template in _templates_in(path) if template else _templates_in(path))
+        ]
+        return tuple(sorted(found, key=lambda tag: (tag != FALLBACK, tag)))
+
+    def faults(self, template: str) -> tuple[str, ...]:
+        """Say everything that would keep a template from being sent to somebody, each in one line.
+
+        Looked at is every language in which it exists, and every branch of its text; nothing is sent.
+        """
+        if template not in self.names():
+            return (self._unknown(template),)
+        state = tuple(_state(path) for path in (self._folder, *self._folders()))
+        kept = self._faults.get(template)
+        if kept is None or kept[0] != state:
+            found = [fault for tag in self.languages(template) for fault in self._faults_in(template, tag)]
+            kept = self._faults[template] = (state, tuple(dict.fromkeys(found)))
+        return kept[1]
 
     def render(self, template: str, facts: Facts) -> Rendered:
         """Render a template in the customer's language.
@@ -150,13 +101,11 @@ class Renderer:
         names the file and line.
         """
         if template not in self.names():
-            near = get_close_matches(template, self.names(), 1, 0.5)
-            meant = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(self.names()))}"
-            raise BadInput(f"there is no template {template!r}: {meant}")
+            raise BadInput(self._unknown(template))
         language = self._language_for(template, facts.locale)
         words = facts.words(language.tag)
         filled = language.document(template).fill(words)
-        frame = language.frame(words)
+        frame = language.frame.fill(words)
         return Rendered(
             subject=filled.subject,
             html=self._html(filled, frame, language.tag, str(words["company"])),
@@ -164,8 +113,24 @@ class Renderer:
             locale=language.tag,
         )
 
+    def _folders(self) -> list[Path]:
+        return sorted(path for path in self._folder.iterdir() if path.is_dir())
+
+    def _unknown(self, template: str) -> str:
+        return f"there is no template {template!r}: {did_you_mean(template, self.names())}"
+
+    def _faults_in(self, template: str, tag: str) -> Sequence[str]:
+        try:
+            language = self._language_for(template, tag)
+            found = [*faults_of(language.frame, tag), *faults_of(language.document(template), tag)]
+            if not found:
+                self.render(template, sample_facts(locale=tag))
+        except BadInput as error:
+            return str(error).splitlines()
+        return found
+
     def _language_for(self, template: str, locale: str) -> _Language:
-        existing = {path.name.lower(): path for path in self._folder.iterdir() if path.is_dir()}
+        existing = {path.name.lower(): path for path in self._folders()}
         folder = next(
             existing[tag.lower()]
             for tag in tags(locale)
@@ -203,22 +168,19 @@ class _Language:
     def __init__(self, folder: Path, fallback: Path) -> None:
         self.tag = folder.name
         self._folder = folder
-        self._environment = environment_for(folder)
+        self._snippets = snippets_of(folder)
         self._documents: dict[str, Document] = {}
-        frame = folder / FRAME if (folder / FRAME).is_file() else fallback / FRAME
-        try:
-            texts = yaml.safe_load(frame.read_text(encoding="utf-8"))
-            self._frame = {key: self._environment.from_string(texts[key]) for key in ("fallback", "footer")}
-        except (yaml.YAMLError, LiquidError, OSError, LookupError, TypeError) as error:
-            raise BadInput(f"{frame}: {error}: it gives the texts 'fallback' and 'footer'") from None
+        own = (folder / FRAME).is_file()
+        self.frame = Frame((folder if own else fallback) / FRAME, self._snippets)
 
     def document(self, template: str) -> Document:
         if template not in self._documents:
-            self._documents[template] = Document(self._folder / f"{template}{SUFFIX}", self._environment)
+            self._documents[template] = Document(self._folder / f"{template}{SUFFIX}", self._snippets)
         return self._documents[template]
 
-    def frame(self, words: dict[str, object]) -> dict[str, str]:
-        return {key: single_line(template.render(**words)) for key, template in self._frame.items()}
+
+def _templates_in(folder: Path) -> frozenset[str]:
+    return frozenset(path.stem for path in folder.glob(f"*{SUFFIX}") if not path.name.startswith("_"))
 
 
 def _state(folder: Path) -> object:

@@ -25,6 +25,16 @@ ENGLISH_ANYWHERE = "en_001"
 LONGEST_NAME = 80
 # Characters that turn the reading direction of what follows; a name could hide an address behind them.
 TURNS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Where a network's name is not the processor's word for it with a capital letter.
+NETWORKS = {
+    "amex": "American Express",
+    "cartes_bancaires": "Cartes Bancaires",
+    "diners": "Diners Club",
+    "eftpos_au": "eftpos",
+    "jcb": "JCB",
+    "unionpay": "UnionPay",
+    "unknown": "",
+}
 # What mail programs make a link of, whether or not we do: "evil.example", "www.", "a@b".
 LINKED = re.compile(r"://|\bwww\.|@|\w\.\w\w|/\w", re.IGNORECASE)
 
@@ -101,6 +111,11 @@ def write_day(moment: datetime, locale: Locale, timezone: str | None) -> str:
     pattern = re.sub(r"\bE+|\bc+", lambda _: "EEEE", skeletons[name].pattern)
     pattern = re.sub(r"MMM+", "MMMM", pattern)
     return format_datetime(moment.astimezone(zone(timezone)), pattern, locale=locale)
+
+
+def write_network(name: str) -> str:
+    """Write a card network as it is printed on the card, from the processor's word; '' where it has none."""
+    return NETWORKS.get(name, single_line(name[:1].upper() + name[1:]))
 
 
 def single_line(text: str) -> str:

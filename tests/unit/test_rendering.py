@@ -109,7 +109,8 @@ def test_what_is_not_known_leaves_no_gap(template: str) -> None:
         customer_name=None,
         invoice_number=None,
         decline_words=None,
-        card=None,
+        card_network=None,
+        card_last4=None,
         timezone=None,
         next_charge_at=None,
         ends_at=None,
@@ -160,7 +161,9 @@ PLAIN_ELEMENTS = Reader(render().html).elements
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=lambda name: ascii(name)[:30])
-@pytest.mark.parametrize("field", ["customer_name", "company", "invoice_number", "card", "decline_words"])
+@pytest.mark.parametrize(
+    "field", ["customer_name", "company", "invoice_number", "card_network", "decline_words"]
+)
 def test_no_name_becomes_markup_or_a_header(field: str, name: str) -> None:
     rendered = render(**{field: name})
 
@@ -253,6 +256,27 @@ def test_days_are_the_customer_s_in_the_text_s_language(
 
     assert f"{written} and is still open" in rendered.text
     assert rendered.locale == "en"
+
+
+@pytest.mark.parametrize(
+    ("network", "last4", "written"),
+    [
+        ("visa", "4242", "Card on file: Visa ending in 4242"),
+        ("mastercard", "4444", "Card on file: Mastercard ending in 4444"),
+        ("amex", "0005", "Card on file: American Express ending in 0005"),
+        ("cartes_bancaires", "1000", "Card on file: Cartes Bancaires ending in 1000"),
+        # Half of what is needed says nothing that anybody could use.
+        ("unknown", "4242", None),
+        (None, "4242", None),
+        ("visa", None, None),
+    ],
+)
+def test_a_card_is_written_as_it_is_printed(
+    network: str | None, last4: str | None, written: str | None
+) -> None:
+    text = render(card_network=network, card_last4=last4).text
+
+    assert written in text if written else "Card on file" not in text
 
 
 def test_a_moment_without_a_zone_is_refused() -> None:

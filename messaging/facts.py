@@ -1,0 +1,91 @@
+"""What one message may say, as it was found out, and as the words that templates are filled with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Literal
+
+from errors import BadInput
+from messaging.wording import (
+    locale_of_days,
+    plain_name,
+    single_line,
+    write_day,
+    write_money,
+    write_network,
+)
+
+Asked = Literal["nothing", "new card", "confirm"]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What one message may say.
+
+    ``decline_words`` is None where the customer must not be told the reason. ``next_charge_at``,
+    ``ends_at`` and ``access_changes_at`` are None where nothing of the kind is planned, and the texts
+    then say so or keep silent. ``card_network`` and ``card_last4`` are as the processor writes them.
+    ``link`` leads to the page where a card can be changed, ``confirm_link`` to the bank's confirmation.
+    Moments are aware; they are written as days in ``timezone``, else in UTC.
+    """
+
+    customer_name: str | None
+    amount: int
+    currency: str
+    locale: str
+    timezone: str | None
+    company: str
+    invoice_number: str | None
+    failed_at: datetime
+    decline_words: str | None
+    ask: Asked
+    has_card: bool
+    card_network: str | None
+    card_last4: str | None
+    next_charge_at: datetime | None
+    ends_at: datetime | None
+    final_action: str | None
+    access: str
+    access_changes_at: datetime | None
+    link: str
+    confirm_link: str | None
+    reminder: bool
+
+    def __post_init__(self) -> None:
+        """Refuse a moment without a zone, which would be written as the wrong day."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, datetime) and value.tzinfo is None:
+                raise BadInput(f"{field.name} has no time zone: give an aware datetime")
+
+    def words(self, language: str) -> dict[str, object]:
+        """Give the variables that a template of a language may use; absent ones are None, never ''."""
+        days = locale_of_days(self.locale, language)
+        network, last4 = write_network(self.card_network or ""), single_line(self.card_last4 or "")
+        # Half a card would be a gap in a sentence.
+        card_is_known = bool(self.has_card and network and last4)
+
+        def day(moment: datetime | None) -> str | None:
+            return write_day(moment, days, self.timezone) if moment else None
+
+        return {
+            "customer_name": plain_name(self.customer_name),
+            "amount": write_money(self.amount, self.currency, self.locale),
+            "company": single_line(self.company),
+            "invoice_number": single_line(self.invoice_number or "") or None,
+            "failed_on": day(self.failed_at),
+            "decline_words": single_line(self.decline_words or "") or None,
+            "ask": self.ask,
+            "has_card": self.has_card,
+            "card_network": network if card_is_known else None,
+            "card_last4": last4 if card_is_known else None,
+            "next_charge_on": day(self.next_charge_at) if self.has_card else None,
+            "ends_on": day(self.ends_at),
+            "final_action": self.final_action,
+            "access": self.access,
+            "access_changes_on": day(self.access_changes_at),
+            "link": self.link,
+            "confirm_link": self.confirm_link or None,
+            "reminder": self.reminder,
+        }
