@@ -6,6 +6,7 @@
     │   ├── BadSettings           a setting with a wrong or missing value; start-up stops
     │   ├── BadSignature          a webhook that is unsigned, wrongly signed or too old
     │   ├── BadToken              a link for a customer that is forged or has expired
+    │   ├── NotAllowed            a person may not do this, or not now
     │   └── NotKnown              an id that nothing is stored under
     ├── Conflict                  the database already holds something that excludes what was asked
     ├── ProcessorError            a payment processor did not do what was asked
@@ -77,6 +78,10 @@ class BadSignature(BadInput):
 
 class BadToken(BadInput):
     """A customer's link is forged, made for another purpose, or has expired."""
+
+
+class NotAllowed(BadInput):
+    """A person's role does not reach this far, or the request is not certain to be theirs."""
 
 
 class NotKnown(BadInput):

@@ -15,7 +15,8 @@ class AccountRow(SQLModel, table=True):
     """A person who may sign in; ``email`` is kept in small letters.
 
     ``failures`` counts wrong passwords since the last right one, and ``locked_until`` is when the next
-    try is looked at again.
+    try is looked at again. ``must_change`` says that somebody else knows the password: until the person has
+    chosen another, nothing but that can be done.
     """
 
     __tablename__ = "accounts"
@@ -25,6 +26,7 @@ class AccountRow(SQLModel, table=True):
     name: str = ""
     role: str
     password_hash: str
+    must_change: bool = False
     active: bool = True
     failures: int = 0
     locked_until: datetime | None = moment_or_none()

@@ -17,11 +17,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from temporalio.service import RPCError
 
-from errors import BadInput, DunwellError
+from errors import BadInput, Conflict, DunwellError, NotAllowed, NotKnown
 from store import events
-from web import access, cases, pay, webhooks
+from web import access, cases, pay, studio, webhooks
 from web.pay import templates
 from web.relay import run_relay
+from web.studio import frame
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -68,6 +69,7 @@ def make_app(desk: Desk) -> FastAPI:
     app.state.desk = desk
     for room in (webhooks, cases, access, pay):
         app.include_router(room.router)
+    studio.add_to(app)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     app.middleware("http")(_with_headers)
     _add_errors(app)
@@ -91,46 +93,55 @@ def _add_home(app: FastAPI, desk: Desk) -> None:
 
 def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(BadInput)
-    async def bad_input(_: Request, error: BadInput) -> JSONResponse:
-        return _problem(400, str(error))
+    async def bad_input(request: Request, error: BadInput) -> Response:
+        status = 403 if isinstance(error, NotAllowed) else 404 if isinstance(error, NotKnown) else 400
+        return _problem(request, status, str(error))
+
+    @app.exception_handler(Conflict)
+    async def excluded(request: Request, error: Conflict) -> Response:
+        return _problem(request, 409, str(error))
 
     @app.exception_handler(HTTPException)
-    async def refused(_: Request, error: HTTPException) -> JSONResponse:
-        return _problem(error.status_code, str(error.detail), headers=error.headers)
+    async def refused(request: Request, error: HTTPException) -> Response:
+        return _problem(request, error.status_code, str(error.detail), headers=error.headers)
 
     @app.exception_handler(RequestValidationError)
-    async def not_understood(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def not_understood(request: Request, error: RequestValidationError) -> Response:
         faults = [
             f"{'.'.join(str(part) for part in item['loc'][1:])}: {item['msg']}" for item in error.errors()
         ]
-        return _problem(422, "; ".join(faults))
+        return _problem(request, 422, "; ".join(faults))
 
     @app.exception_handler(SQLAlchemyError)
-    async def no_database(_: Request, error: SQLAlchemyError) -> JSONResponse:
+    async def no_database(request: Request, error: SQLAlchemyError) -> Response:
         # A processor that gets no 200 delivers again: nothing is lost.
         log.error("database.trouble", error=str(error.__class__.__name__))
         return _problem(
-            503, "the database does not answer: send this again later", headers={"Retry-After": "10"}
+            request, 503, "the database does not answer: send this again later", headers={"Retry-After": "10"}
         )
 
     @app.exception_handler(RPCError)
-    async def no_temporal(_: Request, error: RPCError) -> JSONResponse:
+    async def no_temporal(request: Request, error: RPCError) -> Response:
         log.error("temporal.trouble", error=str(error))
-        return _problem(503, "Temporal does not answer: send this again later", headers={"Retry-After": "10"})
+        return _problem(
+            request, 503, "Temporal does not answer: send this again later", headers={"Retry-After": "10"}
+        )
 
     @app.exception_handler(DunwellError)
-    async def trouble(_: Request, error: DunwellError) -> JSONResponse:
+    async def trouble(request: Request, error: DunwellError) -> Response:
         log.error("web.trouble", error=str(error))
-        return _problem(503, str(error), headers={"Retry-After": "30"})
+        return _problem(request, 503, str(error), headers={"Retry-After": "30"})
 
 
-def _problem(status: int, reason: str, headers: Any = None) -> JSONResponse:
+def _problem(request: Request, status: int, reason: str, headers: Any = None) -> Response:
+    if studio.is_studio(request):
+        return frame.trouble(request, status, reason, headers)
     return JSONResponse({"error": reason}, status_code=status, headers=headers)
 
 
 async def _with_headers(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
     response = await call_next(request)
-    for name, value in HEADERS.items():
+    for name, value in (frame.HEADERS if studio.is_studio(request) else HEADERS).items():
         response.headers.setdefault(name, value)
     response.headers.setdefault("Content-Security-Policy", PAGE_POLICY)
     return response

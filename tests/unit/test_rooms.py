@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 # Beside the standard library.
 ALLOWED = {
     "contract": {"campaigns", "pydantic"},
+    "credentials": {"argon2", "email_validator", "errors"},
     "embedded": {"errors", "google", "temporalio"},
     "errors": set[str](),
     "keys": set[str](),

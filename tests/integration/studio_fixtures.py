@@ -1,0 +1,28 @@
+"""Fixtures with a studio in them; a test module takes them by naming this one in ``pytest_plugins``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from argon2 import PasswordHasher
+
+import credentials
+from tests.integration.studio_side import opened_studio
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from tests.integration.studio_side import Studio
+
+# What a hash costs is no part of most tests; tests/unit/test_credentials.py looks at the real one.
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+@pytest.fixture
+async def studio(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Studio]:
+    """Give a studio with a database of its own, once of each kind, in which nobody has an account yet."""
+    monkeypatch.setattr(credentials, "hasher", CHEAP)
+    async with opened_studio(database_url, tmp_path) as opened:
+        yield opened
