@@ -47,6 +47,11 @@ def subscription_key(workflow: str, action: str) -> str:
     return f"{KEY_PREFIX}{workflow}/end/{action}"
 
 
+def reinstate_key(workflow: str) -> str:
+    """Build the idempotency key of undoing a case's final action after a late payment: once for a case."""
+    return f"{KEY_PREFIX}{workflow}/reinstate"
+
+
 def message_id(case: str, action: str) -> str:
     """Build the id of one message: one for each case and step, whatever happens."""
     return f"{case}.{action}"

@@ -159,6 +159,18 @@ class ChangeResult(StrEnum):
     ALREADY_SO = "already_so"
 
 
+class ReinstateResult(StrEnum):
+    """What came of undoing a final action.
+
+    ``ALREADY_SO``: the action is no longer in force, and the subscription goes on. ``IMPOSSIBLE``: the
+    processor cannot take the subscription up again, or somebody else has stopped it since; a person decides.
+    """
+
+    DONE = "done"
+    ALREADY_SO = "already_so"
+    IMPOSSIBLE = "impossible"
+
+
 class ReportKind(StrEnum):
     """What a processor's event means to a case."""
 
@@ -233,6 +245,15 @@ class Processor(Protocol):
         self, account: str, subscription: str, invoice: str, change: SubscriptionChange, key: str
     ) -> ChangeResult:
         """Carry out a final action; a subscription that is already so is no error."""
+        ...
+
+    async def reinstate(
+        self, account: str, subscription: str, invoice: str, final_action: SubscriptionChange, key: str
+    ) -> ReinstateResult:
+        """Undo a final action, after a late payment, as far as the processor can.
+
+        Only what the action did is undone, never what anybody else did; no new subscription is made.
+        """
         ...
 
     async def card_page(self, account: str, customer: str, return_url: str) -> str:

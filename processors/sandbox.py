@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from errors import AnswerLost, NotKnown, ProcessorError, ProcessorRefused, ProcessorUnavailable
+from errors import AnswerLost, NotKnown, ProcessorError, ProcessorUnavailable
 from processors import sandbox_events
-from processors.protocol import ChangeResult, Invoice, InvoiceState, PaidBy, SubscriptionChange
+from processors.protocol import Invoice, InvoiceState, PaidBy
 from processors.sandbox_charges import (
     answer_of,
     begin,
@@ -25,25 +25,26 @@ from processors.sandbox_charges import (
     owned_invoice,
     times_of,
 )
-from processors.sandbox_drive import TROUBLE, SandboxDrive, end_subscription
+from processors.sandbox_drive import TROUBLE, SandboxDrive
+from processors.sandbox_subscriptions import ENDED, carry_out, undo
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
     from pathlib import Path
 
-    from processors.protocol import ChargeAnswer, ChargeRequest, Report
+    from processors.protocol import (
+        ChangeResult,
+        ChargeAnswer,
+        ChargeRequest,
+        ReinstateResult,
+        Report,
+        SubscriptionChange,
+    )
     from processors.sandbox_books import Transaction
 
 # Where the web side serves the page on which the customer pays or confirms an invoice.
 PAY_PATH = "/sandbox/pay/"
-# The state in which each change leaves a subscription.
-STATES = {
-    SubscriptionChange.CANCEL_NOW: "ended",
-    SubscriptionChange.CANCEL_AT_PERIOD_END: "ending",
-    SubscriptionChange.MARK_UNPAID: "unpaid",
-    SubscriptionChange.PAUSE: "paused",
-}
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,21 @@ class SandboxProcessor(SandboxDrive):
 
         The same key gives the same answer and no new entry in the books.
         """
-        return await self._keep(lambda books: _change(books, account, subscription, change, key))
+        return await self._keep(lambda books: carry_out(books, account, subscription, change, key))
+
+    async def reinstate(
+        self,
+        account: str,
+        subscription: str,
+        invoice: str,  # noqa: ARG002 -- the protocol's, for processors that need it
+        final_action: SubscriptionChange,
+        key: str,
+    ) -> ReinstateResult:
+        """Undo a final action as Stripe would: what has ended stays so.
+
+        The same key gives the same answer and no new entry in the books.
+        """
+        return await self._keep(lambda books: undo(books, account, subscription, final_action, key))
 
     async def card_page(self, account: str, customer: str, return_url: str) -> str:  # noqa: ARG002
         """Give the empty text: the web side serves the sandbox's card page itself.
@@ -185,7 +200,7 @@ class SandboxProcessor(SandboxDrive):
 
 def _invoice(books: Transaction, row: sqlite3.Row, pay_url: str) -> Invoice:
     state = InvoiceState(row["state"])
-    ended = row["subscription"] is not None and books.subscription(row["subscription"])["state"] == "ended"
+    ended = row["subscription"] is not None and books.subscription(row["subscription"])["state"] == ENDED
     return Invoice(
         id=row["id"],
         state=state,
@@ -211,37 +226,3 @@ def _invoice(books: Transaction, row: sqlite3.Row, pay_url: str) -> Invoice:
         confirm_url=pay_url + row["id"] if state is InvoiceState.OPEN else None,
         **times_of(row),
     )
-
-
-def _change(
-    books: Transaction, account: str, subscription: str, change: SubscriptionChange, key: str
-) -> ChangeResult:
-    known = books.execute("SELECT * FROM subscription_calls WHERE key = ?", (key,)).fetchone()
-    if known is not None:
-        if (known["subscription"], known["change"]) != (subscription, change):
-            raise ProcessorRefused(
-                f"the key {key!r} was used for {known['change']} of {known['subscription']}:"
-                " another change needs another key"
-            )
-        return ChangeResult(known["result"])
-    row = books.subscription(subscription)
-    if books.customer(row["customer"])["account"] != account:
-        raise NotKnown(f"the sandbox has no subscription {subscription!r} in the account {account!r}")
-    at = books.now(None)
-    result = ChangeResult.ALREADY_SO if row["state"] in {"ended", STATES[change]} else ChangeResult.DONE
-    if result is ChangeResult.DONE and change is SubscriptionChange.CANCEL_NOW:
-        end_subscription(books, subscription, at, key)
-    elif result is ChangeResult.DONE:
-        books.execute("UPDATE subscriptions SET state = ? WHERE id = ?", (STATES[change], subscription))
-        told = {
-            "account": account,
-            "customer": row["customer"],
-            "subscription": subscription,
-            "change": change,
-        }
-        books.add_event("subscription.changed", at, told, key)
-    books.execute(
-        "INSERT INTO subscription_calls (key, subscription, change, at, result) VALUES (?, ?, ?, ?, ?)",
-        (key, subscription, change, at, result),
-    )
-    return result

@@ -17,7 +17,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from errors import BadInput, Conflict, NotKnown, ProcessorUnavailable
-from processors.protocol import Card, ChangeResult, ChargeResult, CustomerDetails, SubscriptionChange
+from processors.protocol import (
+    Card,
+    ChangeResult,
+    ChargeResult,
+    CustomerDetails,
+    ReinstateResult,
+    SubscriptionChange,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -55,7 +62,7 @@ SCHEMA = (
         paid_by TEXT NOT NULL, at TEXT NOT NULL)""",
     """CREATE TABLE IF NOT EXISTS subscription_calls (
         number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, subscription TEXT NOT NULL,
-        change TEXT NOT NULL, at TEXT NOT NULL, result TEXT NOT NULL)""",
+        change TEXT NOT NULL, at TEXT NOT NULL, result TEXT NOT NULL, undone INTEGER NOT NULL DEFAULT 0)""",
     """CREATE TABLE IF NOT EXISTS events (
         number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, type TEXT NOT NULL, at TEXT NOT NULL,
         body TEXT NOT NULL)""",
@@ -64,6 +71,7 @@ SCHEMA = (
 ADDED = (
     ("invoices", "interval", "TEXT"),
     ("invoices", "tags", "TEXT NOT NULL DEFAULT '[]'"),
+    ("subscription_calls", "undone", "INTEGER NOT NULL DEFAULT 0"),
 )
 
 
@@ -87,7 +95,7 @@ class ChargeEntry:
 
 @dataclass(frozen=True)
 class SubscriptionEntry:
-    """One request to change a subscription; a replay of its key is none.
+    """One request to change a subscription, or where ``undone`` to undo that change; a replay of its key is none.
 
     ``at`` is the books' own time, for the request carries none.
     """
@@ -95,8 +103,9 @@ class SubscriptionEntry:
     subscription: str
     change: SubscriptionChange
     at: datetime
-    result: ChangeResult
+    result: ChangeResult | ReinstateResult
     key: str
+    undone: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,18 @@ import json
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from errors import BadInput
-from processors.protocol import ChangeResult, ChargeResult, InvoiceState, PaidBy, SubscriptionChange
-from processors.sandbox_books import ChargeEntry, SandboxEvent, SubscriptionEntry, read_time, spell_time
+from processors.protocol import ChargeResult, InvoiceState, PaidBy
+from processors.sandbox_books import ChargeEntry, SandboxEvent, read_time, spell_time
 from processors.sandbox_charges import fail, invoice_facts, paid_total, pay
 from processors.sandbox_customers import SandboxCustomers
+from processors.sandbox_subscriptions import ENDED, end_subscription, subscription_calls
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
     from datetime import datetime
 
-    from processors.sandbox_books import Transaction
+    from processors.sandbox_books import SubscriptionEntry, Transaction
 
 TROUBLE = "trouble"
 
@@ -163,7 +164,7 @@ class SandboxDrive(SandboxCustomers):
         """Let the customer or another system cancel the subscription; nothing if it has ended."""
 
         def act(books: Transaction) -> None:
-            if books.subscription(subscription)["state"] != "ended":
+            if books.subscription(subscription)["state"] != ENDED:
                 end_subscription(books, subscription, spell_time(at))
 
         await self._keep(act)
@@ -181,8 +182,8 @@ class SandboxDrive(SandboxCustomers):
         return await self._keep(_charges)
 
     async def subscription_calls(self) -> tuple[SubscriptionEntry, ...]:
-        """List every new request to change a subscription, in order."""
-        return await self._keep(_subscription_calls)
+        """List every new request to change a subscription or to undo a change, in order."""
+        return await self._keep(subscription_calls)
 
     async def requests(self) -> int:
         """Count the charge requests that arrived, replays and refused ones among them."""
@@ -210,15 +211,6 @@ class SandboxDrive(SandboxCustomers):
             pay(books, row, spell_time(at), paid_by, payment=started)
 
         await self._keep(act)
-
-
-def end_subscription(books: Transaction, subscription: str, at: str, key: str | None = None) -> None:
-    """End a subscription at once and note the event."""
-    row = books.subscription(subscription)
-    books.execute("UPDATE subscriptions SET state = 'ended' WHERE id = ?", (subscription,))
-    account = books.customer(row["customer"])["account"]
-    told = {"account": account, "subscription": subscription, "customer": row["customer"]}
-    books.add_event("subscription.ended", at, told, key)
 
 
 def _open_invoice(books: Transaction, invoice: str) -> sqlite3.Row:
@@ -257,20 +249,6 @@ def _charges(books: Transaction) -> tuple[ChargeEntry, ...]:
             decline=row["decline"],
             amount=row["amount"],
             payment=row["payment"],
-        )
-        for row in rows
-    )
-
-
-def _subscription_calls(books: Transaction) -> tuple[SubscriptionEntry, ...]:
-    rows = books.execute("SELECT * FROM subscription_calls ORDER BY number")
-    return tuple(
-        SubscriptionEntry(
-            subscription=row["subscription"],
-            change=SubscriptionChange(row["change"]),
-            at=read_time(row["at"]),
-            result=ChangeResult(row["result"]),
-            key=row["key"],
         )
         for row in rows
     )

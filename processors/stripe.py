@@ -10,16 +10,24 @@ import stripe
 
 from errors import BadInput, BadSettings, BadSignature, NotKnown, ProcessorError, ProcessorRefused
 from keys import OWN_ACCOUNT
-from processors.protocol import ChangeResult, ChargeAnswer, ChargeResult, Invoice, SubscriptionChange
+from processors.protocol import (
+    ChangeResult,
+    ChargeAnswer,
+    ChargeResult,
+    Invoice,
+    ReinstateResult,
+    SubscriptionChange,
+)
 from processors.stripe_charge import CLOSED, PAY_EXPANSIONS, judge_answer, judge_decline, judge_refusal
 from processors.stripe_connection import StripeConnection
 from processors.stripe_errors import translate
 from processors.stripe_events import read_reports
-from processors.stripe_invoice import ENDED, EXPANSIONS, needs_request, paid_at, read_invoice_body
+from processors.stripe_invoice import EXPANSIONS, needs_request, paid_at, read_invoice_body
 from processors.stripe_shapes import NOTHING, Body, charge_of, expanded, identifier, rows, text
+from processors.stripe_subscription import is_so, judge_undoing, update_for, update_to_undo
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping, Sequence
+    from collections.abc import Awaitable, Sequence
 
     from stripe import RequestOptions
     from stripe.params import InvoicePayParams
@@ -37,11 +45,6 @@ TOLERANCE = 300
 EVENT_BEFORE, EVENT_AFTER = 5, 300
 # Sources are charged by another parameter than payment methods.
 SOURCE_PREFIXES = ("card_", "src_", "ba_")
-# How either pause treats the invoices to come (https://docs.stripe.com/billing/subscriptions/pause-payment).
-PAUSES: Mapping[SubscriptionChange, Literal["keep_as_draft", "void"]] = {
-    SubscriptionChange.MARK_UNPAID: "keep_as_draft",
-    SubscriptionChange.PAUSE: "void",
-}
 
 
 class StripeProcessor:
@@ -144,14 +147,12 @@ class StripeProcessor:
         takes the debt for settled and makes the subscription ``active`` again.
 
         ``PAUSE``: invoices of the time to come are voided, since a customer without the service owes
-        nothing for it. Either pause lasts until somebody lifts it (``pause_collection=""``), also
-        after a late payment.
+        nothing for it. Either pause lasts until it is lifted: by ``reinstate``, or by somebody.
         """
         doing = f"changing subscription {subscription} ({change.value})"
         try:
-            call = self._client.v1.subscriptions.retrieve_async(subscription, {}, _options(account))
-            found = await _ask(call, doing, changes=False)
-            if _is_so(found, change):
+            found = await self._subscription(account, subscription, doing)
+            if is_so(found, change):
                 return ChangeResult.ALREADY_SO
             if change is SubscriptionChange.MARK_UNPAID:
                 await self.take_over_retries(account, invoice, f"{key}/invoice")
@@ -160,6 +161,35 @@ class StripeProcessor:
             # Stripe answers 404 to the second cancellation of a subscription, too.
             return ChangeResult.ALREADY_SO
         return ChangeResult.DONE
+
+    async def reinstate(
+        self,
+        account: str,
+        subscription: str,
+        invoice: str,  # noqa: ARG002 -- the protocol's, for processors that need it
+        final_action: SubscriptionChange,
+        key: str,
+    ) -> ReinstateResult:
+        """Undo a final action as far as Stripe can; what has been cancelled can never be taken up again.
+
+        Either pause is lifted, and a cancellation at the period's end is taken back while that lies ahead. Invoices
+        that were made while the subscription was marked unpaid stay drafts: whether to ask for that
+        money is for a person to say.
+        """
+        doing = f"reinstating subscription {subscription} ({final_action.value})"
+        try:
+            found = await self._subscription(account, subscription, doing)
+            judged = judge_undoing(found, final_action)
+            if judged is not None:
+                return judged
+            call = self._client.v1.subscriptions.update_async(
+                subscription, update_to_undo(final_action), _options(account, key)
+            )
+            await _ask(call, doing, changes=True)
+        except NotKnown:
+            # Whatever once was there can no longer be found, and so not be taken up again.
+            return ReinstateResult.IMPOSSIBLE
+        return ReinstateResult.DONE
 
     async def card_page(self, account: str, customer: str, return_url: str) -> str:
         """Make a fresh page of Stripe's customer portal that changes the card and leads back.
@@ -211,6 +241,10 @@ class StripeProcessor:
         )
         return await _ask(call, f"reading invoice {invoice}", changes=False)
 
+    async def _subscription(self, account: str, subscription: str, doing: str) -> Body:
+        call = self._client.v1.subscriptions.retrieve_async(subscription, {}, _options(account))
+        return await _ask(call, doing, changes=False)
+
     async def _charge_of(self, account: str, invoice: Body) -> Body:
         reference = charge_of(invoice)
         charge = identifier(reference)
@@ -258,12 +292,10 @@ class StripeProcessor:
         self, subscription: str, change: SubscriptionChange, options: RequestOptions
     ) -> Awaitable[stripe.Subscription]:
         service = self._client.v1.subscriptions
-        if change is SubscriptionChange.CANCEL_NOW:
+        update = update_for(change)
+        if update is None:
             return service.cancel_async(subscription, {}, options)
-        if change is SubscriptionChange.CANCEL_AT_PERIOD_END:
-            return service.update_async(subscription, {"cancel_at_period_end": True}, options)
-        behavior = PAUSES[change]
-        return service.update_async(subscription, {"pause_collection": {"behavior": behavior}}, options)
+        return service.update_async(subscription, update, options)
 
 
 async def _ask(call: Awaitable[stripe.StripeObject], doing: str, *, changes: bool) -> Body:
@@ -288,15 +320,3 @@ def _options(account: str, key: str | None = None) -> RequestOptions:
     if key is not None:
         options["idempotency_key"] = key
     return options
-
-
-def _is_so(subscription: Body, change: SubscriptionChange) -> bool:
-    if subscription.get("status") in ENDED:
-        return True
-    if change is SubscriptionChange.CANCEL_AT_PERIOD_END:
-        return bool(subscription.get("cancel_at_period_end"))
-    if change is SubscriptionChange.CANCEL_NOW:
-        return False
-    if change is SubscriptionChange.MARK_UNPAID and subscription.get("status") == "unpaid":
-        return True
-    return expanded(subscription.get("pause_collection")).get("behavior") == PAUSES[change]

@@ -23,11 +23,12 @@ from processors.protocol import (
     ChargeResult,
     InvoiceState,
     PaidBy,
+    ReinstateResult,
     SubscriptionChange,
 )
 from processors.stripe import StripeProcessor
 from tests.stand_ins.fault_proxy import Fault, FaultProxy
-from tests.stand_ins.stripe_story import attempt, change, payable
+from tests.stand_ins.stripe_story import attempt, change, payable, reinstate
 
 if TYPE_CHECKING:
     from tests.stand_ins.stripe_account import StripeAccount
@@ -184,6 +185,18 @@ async def test_a_cancellation_whose_answer_was_lost_is_found_done(
 
     announced = [event["type"] for event in await account.events()]
     assert announced.count("customer.subscription.deleted") == 1
+
+
+async def test_a_resumption_whose_answer_was_lost_is_found_done(
+    account: StripeAccount, proxy: FaultProxy, processor: StripeProcessor
+) -> None:
+    failed = await account.failed_renewal()
+    await change(processor, failed, SubscriptionChange.PAUSE)
+    proxy.spoil(Fault.ANSWER_LOST, method="POST", path=f"/v1/subscriptions/{failed.subscription}")
+
+    with pytest.raises(AnswerLost, match=failed.subscription):
+        await reinstate(processor, failed, SubscriptionChange.PAUSE)
+    assert await reinstate(processor, failed, SubscriptionChange.PAUSE) is ReinstateResult.ALREADY_SO
 
 
 async def test_who_paid_stays_open_where_events_may_not_be_read(

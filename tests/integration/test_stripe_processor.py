@@ -18,13 +18,15 @@ from processors.protocol import (
     ChargeResult,
     InvoiceState,
     PaidBy,
+    ReinstateResult,
     SubscriptionChange,
 )
 from tests.stand_ins.stripe_account import ASKING_THE_BANK, DECLINES, GOOD, Failed, StripeAccount
-from tests.stand_ins.stripe_story import attempt, change
+from tests.stand_ins.stripe_story import attempt, change, reinstate
 
 if TYPE_CHECKING:
     from processors.stripe import StripeProcessor
+    from tests.stand_ins.fault_proxy import FaultProxy
 
 pytest_plugins = ("tests.integration.stripe_stand_in",)
 
@@ -295,3 +297,61 @@ async def test_a_subscription_that_is_gone_needs_no_change(processor: StripeProc
     gone = Failed("in_1nothing", "sub_1nothing", "cus_1nothing", "pm_1nothing")
     for what in SubscriptionChange:
         assert await change(processor, gone, what) is ChangeResult.ALREADY_SO
+
+
+# --- what is undone after a late payment ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", [SubscriptionChange.PAUSE, SubscriptionChange.MARK_UNPAID])
+async def test_collection_is_resumed_once(
+    account: StripeAccount, processor: StripeProcessor, what: SubscriptionChange
+) -> None:
+    failed = await account.failed_renewal()
+    await change(processor, failed, what)
+    await account.change_card(failed.customer, GOOD)
+    await account.post(f"/v1/invoices/{failed.invoice}/pay", {"paid_out_of_band": "true"})
+
+    assert await reinstate(processor, failed, what) is ReinstateResult.DONE
+    assert await reinstate(processor, failed, what) is ReinstateResult.ALREADY_SO
+
+    body = await account.get(f"/v1/subscriptions/{failed.subscription}")
+    assert (body["status"], body["pause_collection"]) == ("active", None)
+    renewed = await account.post("/_test/renew", {"subscription": failed.subscription})
+    following = await account.get(f"/v1/invoices/{renewed['latest_invoice']}")
+    assert following["status"] == "paid"
+
+
+async def test_a_cancellation_at_the_periods_end_is_taken_back(
+    account: StripeAccount, processor: StripeProcessor
+) -> None:
+    failed = await account.failed_renewal()
+    await change(processor, failed, SubscriptionChange.CANCEL_AT_PERIOD_END)
+
+    ending = SubscriptionChange.CANCEL_AT_PERIOD_END
+    assert await reinstate(processor, failed, ending) is ReinstateResult.DONE
+    assert await reinstate(processor, failed, ending) is ReinstateResult.ALREADY_SO
+
+    body = await account.get(f"/v1/subscriptions/{failed.subscription}")
+    assert body["cancel_at_period_end"] is False
+
+
+@pytest.mark.parametrize("what", SubscriptionChange)
+async def test_a_cancelled_subscription_can_never_be_taken_up_again(
+    account: StripeAccount, processor: StripeProcessor, proxy: FaultProxy, what: SubscriptionChange
+) -> None:
+    failed = await account.failed_renewal()
+    await change(processor, failed, SubscriptionChange.CANCEL_NOW)
+    asked = len(proxy.calls)
+
+    assert await reinstate(processor, failed, what) is ReinstateResult.IMPOSSIBLE
+
+    assert [call.request.method for call in proxy.calls[asked:]] == ["GET"]
+    body = await account.get(f"/v1/subscriptions/{failed.subscription}")
+    assert body["status"] == "canceled"
+    assert len((await account.get("/v1/subscriptions", customer=failed.customer, status="all"))["data"]) == 1
+
+
+async def test_a_subscription_that_is_gone_cannot_be_taken_up_again(processor: StripeProcessor) -> None:
+    gone = Failed("in_1nothing", "sub_1nothing", "cus_1nothing", "pm_1nothing")
+    for what in SubscriptionChange:
+        assert await reinstate(processor, gone, what) is ReinstateResult.IMPOSSIBLE

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from keys import OWN_ACCOUNT
-from processors.protocol import ChangeResult, ChargeRequest, SubscriptionChange
+from processors.protocol import ChangeResult, ChargeRequest, ReinstateResult, SubscriptionChange
 from tests.stand_ins.stripe_account import GOOD, Failed, StripeAccount
 
 if TYPE_CHECKING:
@@ -24,6 +24,12 @@ def attempt(failed: Failed, key: str = "day-3/0", method: str | None = None) -> 
 async def change(processor: StripeProcessor, failed: Failed, what: SubscriptionChange) -> ChangeResult:
     key = f"dunwell/case/end/{what}"
     return await processor.change_subscription(OWN_ACCOUNT, failed.subscription, failed.invoice, what, key)
+
+
+async def reinstate(processor: StripeProcessor, failed: Failed, what: SubscriptionChange) -> ReinstateResult:
+    return await processor.reinstate(
+        OWN_ACCOUNT, failed.subscription, failed.invoice, what, "dunwell/case/reinstate"
+    )
 
 
 async def payable(account: StripeAccount) -> Failed:

@@ -19,6 +19,7 @@ def test_ids_are_as_they_were_when_the_running_cases_started() -> None:
     assert keys.case_id(WORKFLOW) == "case_yp75y7oektrukyzc"
     assert keys.charge_key(WORKFLOW, "day-1.charge", 0) == f"dunwell/{WORKFLOW}/day-1.charge/0"
     assert keys.subscription_key(WORKFLOW, "cancel_now") == f"dunwell/{WORKFLOW}/end/cancel_now"
+    assert keys.reinstate_key(WORKFLOW) == f"dunwell/{WORKFLOW}/reinstate"
     assert keys.message_id("case_1", "day-1.message") == "case_1.day-1.message"
     assert keys.late_fact_workflow_id("case_1", "evt_1") == "late/case_1/evt_1"
 

@@ -22,6 +22,7 @@ from processors.protocol import (
     SubscriptionChange,
 )
 from processors.sandbox import SandboxProcessor
+from processors.sandbox_books import ADDED
 from tests.unit.sandbox_story import (
     DAY_0,
     DECLINED,
@@ -101,8 +102,8 @@ async def test_books_that_an_earlier_version_began_are_kept_on(tmp_path: Path) -
     async with opened(file) as sandbox:
         await owe(sandbox, "paid")
     with closing(sqlite3.connect(file)) as books:
-        for column in ("interval", "tags"):
-            books.execute(f"ALTER TABLE invoices DROP COLUMN {column}")
+        for table, column, _ in ADDED:
+            books.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
     async with opened(file) as sandbox:
         invoice = await sandbox.read_invoice("main", "in_1")
         assert (invoice.plan, invoice.interval, invoice.tags) == ("team", None, ())
@@ -110,6 +111,7 @@ async def test_books_that_an_earlier_version_began_are_kept_on(tmp_path: Path) -
     async with opened(file) as sandbox:
         invoice = await sandbox.read_invoice("main", "in_2")
         assert (invoice.interval, invoice.tags) == ("month", ("vip",))
+        assert await sandbox.subscription_calls() == ()
 
 
 async def test_an_account_sees_only_its_own(sandbox: SandboxProcessor) -> None:

@@ -11,6 +11,7 @@ import pytest
 from errors import (
     BadInput,
     BadSignature,
+    NotKnown,
     ProcessorRefused,
 )
 from processors.protocol import (
@@ -18,6 +19,7 @@ from processors.protocol import (
     ChargeRequest,
     InvoiceState,
     PaidBy,
+    ReinstateResult,
     ReportKind,
     SubscriptionChange,
 )
@@ -144,6 +146,65 @@ async def test_a_cancelled_subscription_is_already_so(sandbox: SandboxProcessor)
     for number, change in enumerate(SubscriptionChange):
         result = await sandbox.change_subscription("main", "sub_in_1", "in_1", change, f"k{number}")
         assert result is ChangeResult.ALREADY_SO
+
+
+@pytest.mark.parametrize("change", [c for c in SubscriptionChange if c != "cancel_now"])
+async def test_a_change_is_undone_once(sandbox: SandboxProcessor, change: SubscriptionChange) -> None:
+    await owe(sandbox, "insufficient_funds")
+    await sandbox.change_subscription("main", "sub_in_1", "in_1", change, "dunwell/a")
+
+    async def reinstate(key: str) -> ReinstateResult:
+        return await sandbox.reinstate("main", "sub_in_1", "in_1", change, key)
+
+    before = await last_event(sandbox)
+    assert [await reinstate("dunwell/b"), await reinstate("dunwell/b")] == [ReinstateResult.DONE] * 2
+    assert await reinstate("dunwell/c") is ReinstateResult.ALREADY_SO
+    assert [
+        (call.change, call.undone, call.result, call.key) for call in await sandbox.subscription_calls()
+    ] == [
+        (change, False, ChangeResult.DONE, "dunwell/a"),
+        (change, True, ReinstateResult.DONE, "dunwell/b"),
+        (change, True, ReinstateResult.ALREADY_SO, "dunwell/c"),
+    ]
+    (report,) = await told(sandbox, before)
+    assert (report.kind, report.ours, report.subscription) == (ReportKind.IGNORED, True, "sub_in_1")
+    # It goes on, and so it can be stopped again.
+    again = await sandbox.change_subscription("main", "sub_in_1", "in_1", change, "dunwell/d")
+    assert again is ChangeResult.DONE
+
+
+@pytest.mark.parametrize("change", SubscriptionChange)
+async def test_what_has_ended_is_not_taken_up_again(
+    sandbox: SandboxProcessor, change: SubscriptionChange
+) -> None:
+    await owe(sandbox, "insufficient_funds")
+    await sandbox.change_subscription("main", "sub_in_1", "in_1", change, "dunwell/a")
+    await sandbox.cancel_subscription("sub_in_1", day(2))
+    before = await last_event(sandbox)
+
+    result = await sandbox.reinstate("main", "sub_in_1", "in_1", change, "dunwell/b")
+
+    assert result is ReinstateResult.IMPOSSIBLE
+    assert (await sandbox.read_invoice("main", "in_1")).subscription_ended
+    assert await told(sandbox, before) == []
+
+
+async def test_what_somebody_else_did_to_a_subscription_is_not_undone(sandbox: SandboxProcessor) -> None:
+    await owe(sandbox, "insufficient_funds")
+    paused, ending = SubscriptionChange.PAUSE, SubscriptionChange.CANCEL_AT_PERIOD_END
+    await sandbox.change_subscription("main", "sub_in_1", "in_1", paused, "dunwell/a")
+    await sandbox.change_subscription("main", "sub_in_1", "in_1", ending, "theirs")
+
+    result = await sandbox.reinstate("main", "sub_in_1", "in_1", paused, "dunwell/b")
+
+    assert result is ReinstateResult.IMPOSSIBLE
+    assert await sandbox.reinstate("main", "sub_in_1", "in_1", ending, "theirs/b") is ReinstateResult.DONE
+
+
+async def test_a_subscription_of_another_account_is_not_reinstated(sandbox: SandboxProcessor) -> None:
+    await owe(sandbox, "insufficient_funds")
+    with pytest.raises(NotKnown):
+        await sandbox.reinstate("acct_2", "sub_in_1", "in_1", SubscriptionChange.PAUSE, "k")
 
 
 async def test_a_subscription_key_is_not_to_be_used_for_something_else(sandbox: SandboxProcessor) -> None:
