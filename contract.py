@@ -13,7 +13,8 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from campaigns.durations import Moment
+from campaigns.durations import Duration, Moment
+from campaigns.moving import PastRule
 from campaigns.story import Outcome, Plan, Status, Story, Trigger, Value
 
 # --- names -------------------------------------------------------------------------------------
@@ -28,6 +29,7 @@ PLAN_NEXT_STEP = "plan_next_step"
 RETRY_PAYMENT = "retry_payment"
 SEND_MESSAGE = "send_message"
 SET_ACCESS = "set_access"
+ALERT_TEAM = "alert_team"
 END_SUBSCRIPTION = "end_subscription"
 CHECK_INVOICE = "check_invoice"
 ASK_FOR_REVIEW = "ask_for_review"
@@ -221,7 +223,11 @@ class Reschedule(Wish):
 
 
 class Approve(Wish):
-    """Let a case go on that waits for a person, after a look at what was wrong."""
+    """Let a case go on that waits for a person, after a look at what was wrong, or approve a step."""
+
+    step: str | None = Field(
+        default=None, description="The step that asks for an approval; left out, what the case waits for."
+    )
 
 
 class MoveToVersion(Wish):
@@ -229,6 +235,12 @@ class MoveToVersion(Wish):
 
     version: int = Field(ge=1, description="The version's number.")
     campaign: str | None = Field(default=None, description="Left out, the campaign of the case.")
+    past: PastRule = Field(
+        default=PastRule.SKIP, description="What becomes of steps that the version puts into the past."
+    )
+    spread: Duration = Field(
+        default=timedelta(0), description="Time over which what becomes due at once is spread over the cases."
+    )
 
 
 WISHES: dict[WishName, type[Wish]] = {

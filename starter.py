@@ -20,7 +20,7 @@ from rich.markup import escape
 import console
 import demo as show
 from campaigns.declines import DeclineTable
-from campaigns.preview import preview as preview_of
+from campaigns.simulation import Sample, begin, simulate
 from campaigns.story import Outcome, Status
 from commands import (
     FOLDER,
@@ -326,7 +326,8 @@ def preview(
         verdict = DeclineTable(campaigns.decline_codes()).judge(decline)
         if not verdict.known:
             raise BadInput(f"no decline code is called '{decline}': see campaigns/data/decline_codes.csv")
-        plans = list(preview_of(found, failed_at, verdict, has_card=not no_card))
+        story = begin(found, Sample(failed_at, verdict, has_card=not no_card))
+        plans = [item.plan for item in simulate(found, story, failed_at) if item.plan]
         if as_json:
             console.print_json([step.model_dump(mode="json", exclude_none=True) for step in plans])
         else:

@@ -152,6 +152,7 @@ def activities_of(tools: Tools) -> Sequence[Callable[..., object]]:
         opening.open_case,
         cases.plan_next_step,
         cases.ask_for_review,
+        cases.alert_team,
         cases.settle_late_fact,
         payments.check_invoice,
         payments.end_subscription,

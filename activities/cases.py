@@ -14,10 +14,11 @@ import contract
 import keys
 from activities.news import Taken, fact_key, take_fact
 from activities.tools import Tools, virtual_now
-from activities.turn import as_stored, campaign_of, conclude, flagged, ids
-from activities.wishes import grant, summary
-from campaigns.planner import plan
-from campaigns.story import Hold, Outcome, Story
+from activities.turn import as_stored, attributes_of, conclude, course_of, flagged, ids, money
+from activities.wishes import grant, move, summary
+from campaigns.document import ASK
+from campaigns.planner import overtaken, plan
+from campaigns.story import Action, Hold, Outcome, Story
 from contract import Cancel, Fact, LateFact, MoveToVersion, News, Order, Report, Trouble, Wish, WishAnswer
 from errors import NotKnown
 from store import attempts, campaigns, cases, journal
@@ -62,7 +63,10 @@ class CaseActivities:
         now = order.now
         async with self._tools.database.begin() as session:
             story = await as_stored(session, order.story)
-            campaign = await campaign_of(session, story)
+            campaign, story = await course_of(session, story)
+            # What came due before the news arrived is judged by how things stood then.
+            gone = overtaken(campaign, story, min([now, *(item.at for item in order.news)]))
+            story = story.model_copy(update={"passed": (*story.passed, *gone)}) if gone else story
             digest = Digest(story, campaign, [], {})
             for news in sorted(order.news, key=_urgency):
                 await self._take(session, digest, news, now)
@@ -122,17 +126,20 @@ class CaseActivities:
     async def _take_wish(
         self, session: AsyncSession, digest: Digest, news: News, wish: Wish, now: datetime
     ) -> None:
-        story, target, version = digest.story, digest.campaign, 0
+        story = digest.story
         try:
             if isinstance(wish, MoveToVersion):
-                target, version = await campaigns.version(
-                    session, wish.campaign or story.campaign, wish.version
+                name = wish.campaign or story.campaign
+                target, _ = await campaigns.version(session, name, wish.version)
+                attributes = await attributes_of(session, story)
+                digest.story, answer, digest.campaign = move(
+                    story, wish, digest.campaign, target, attributes, now
                 )
-            digest.story, answer = grant(story, wish, news.id, target, now)
+            else:
+                digest.story, answer = grant(story, wish, news.id, digest.campaign, now)
         except NotKnown as error:
             answer = WishAnswer(granted=False, answer=str(error))
         if answer.granted:
-            digest.campaign = target if version else digest.campaign
             follows = summary(digest.story, digest.campaign, now)
             answer = answer.model_copy(
                 update={"answer": f"{answer.answer}; {follows}" if follows else answer.answer}
@@ -177,7 +184,7 @@ class CaseActivities:
             if story is None:
                 await cases.mark_unopened(session, keys.case_id(trouble.workflow_id), trouble.what)
                 return None
-            campaign = await campaign_of(session, story)
+            campaign, story = await course_of(session, story)
             story = story.model_copy(update={"review": f"{trouble.where} failed: {trouble.what[:300]}"})
             again = plan(campaign, story, now)
             if again.at is not None and again.at <= now:
@@ -189,6 +196,25 @@ class CaseActivities:
             return await conclude(
                 session, campaign, story, now, [f"a person is needed: {trouble.what[:300]}"]
             )
+
+    @activity.defn(name=contract.ALERT_TEAM)
+    async def alert_team(self, order: Order) -> Report:
+        """Tell the team what a step has to say, or ask it for an approval; once for each case and step."""
+        now = virtual_now()
+        async with self._tools.database.begin() as session:
+            story = await as_stored(session, order.story)
+            campaign, story = await course_of(session, story)
+            step = plan(campaign, story, now)
+            lines = []
+            if step.action is Action.ALERT and step.note and (step.at is None or step.at <= now):
+                asks = step.id.endswith(f".{ASK}")
+                kind = "approval" if asks else "campaign"
+                text = f"{story.case_id} ({story.invoice}, {money(story)}): {step.note}"
+                await journal.alert(session, f"{story.case_id}.{step.id}", kind, text, now, story.case_id)
+                lines = [f"{'the team is asked' if asks else 'the team is told'}: {step.note}"]
+                story = story.model_copy(update={"done": {**story.done, step.id: now}})
+                log.info("team.alerted", **ids(story), step=step.id, kind=kind)
+            return await conclude(session, campaign, story, now, lines)
 
     @activity.defn(name=contract.SETTLE_FACT)
     async def settle_late_fact(self, late: LateFact) -> str:

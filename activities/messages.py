@@ -21,9 +21,10 @@ from activities.tools import (
     try_again,
     virtual_now,
 )
-from activities.turn import as_stored, campaign_of, conclude, flagged, ids
+from activities.turn import as_stored, conclude, course_of, flagged, ids
 from campaigns.declines import Ask
-from campaigns.planner import FAREWELL, NOTICE, access_changes_at, end_at, next_charge_at, plan
+from campaigns.planner import access_changes_at, next_charge_at, plan
+from campaigns.schedule import FAREWELL, NOTICE, end_at
 from campaigns.story import Action, Story
 from contract import Order, Report
 from errors import (
@@ -110,7 +111,7 @@ class MessageActivities(StepActivities):
         now = virtual_now()
         async with self._tools.database.begin() as session:
             story = await as_stored(session, order.story)
-            campaign = await campaign_of(session, story)
+            campaign, story = await course_of(session, story)
             step = plan(campaign, story, now)
             lines = []
             if step.action is Action.ACCESS and step.access and (step.at is None or step.at <= now):

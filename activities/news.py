@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from activities.findings import learn_from_decline, nothing_pending
 from activities.turn import flagged
 from campaigns.declines import Ask
-from campaigns.planner import end_at
+from campaigns.schedule import end_at
 from campaigns.story import Ending, Outcome, Pending, Story
 from contract import (
     Cancel,

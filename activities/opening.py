@@ -9,12 +9,15 @@ from temporalio import activity
 
 import contract
 import keys
+from activities import choosing
 from activities.findings import learn_from_decline, learn_from_invoice
 from activities.standing import hold_everybody
 from activities.tools import Tools, give_up, is_last_try, try_again, virtual_now
-from activities.turn import conclude, ids, money
+from activities.turn import conclude, course_of, ids, money
 from campaigns.money import spell_money
+from campaigns.segments import Failure
 from campaigns.story import Action, Ending, Outcome, Plan, Status, Story
+from campaigns.zones import zone_of
 from contract import Cancel, FactName, Line, OpenCase, Report
 from errors import (
     AnswerLost,
@@ -79,19 +82,22 @@ class OpeningActivities:
             return await self._unopened(order, workflow, now, error)
         except (NotKnown, ProcessorRefused, BadInput) as error:
             return await self._unopened(order, workflow, now, error)
+        story = self._first_story(order, invoice, workflow, now)
         async with self._tools.database.read() as session:
-            campaign, version = await campaigns.version(
-                session, order.campaign or self._tools.default_campaign
+            chosen = await choosing.choose_course(
+                session, story, invoice, order.campaign, self._tools.default_campaign
             )
             customer = await customers.get(session, order.processor, order.account, invoice.customer.id)
+        campaign, story = chosen.campaign, chosen.story
         unworked = self._why_not_worked(campaign, invoice, customer.excluded_why if customer else None)
-        # Only what is worked here is taken from the processor: nobody else would collect the rest.
-        lines = await self._take_over(order, invoice, workflow, now) if unworked is None else []
-        story = self._first_story(order, invoice, workflow, now)
-        story = story.model_copy(update={"campaign": campaign.name, "version": version})
+        lines = [chosen.why]
+        if unworked is None and not campaign.is_holdout:
+            # Only what is worked here is taken from the processor: nobody else would collect the rest.
+            lines += await self._take_over(order, invoice, workflow, now)
         if unworked:
             story = story.model_copy(update={"ending": unworked.model_copy(update={"at": now})})
         async with self._tools.database.begin() as session:
+            await cases.note_choice(session, story.case_id, chosen.by)
             return await self._open(session, campaign, story, invoice, now, lines)
 
     async def _row(self, order: OpenCase, now: datetime) -> CaseRow:
@@ -117,7 +123,7 @@ class OpeningActivities:
         """Go on with the stored story: a second start changes nothing, and a closed case stays closed."""
         story = Story.model_validate(row.story)
         if row.closed_at is None:
-            campaign, _ = await campaigns.version(session, story.campaign, story.version)
+            campaign, story = await course_of(session, story)
             return await conclude(session, campaign, story, now, ["the case goes on from the database"])
         plan = Plan(action=Action.CLOSE, id="close", at=now, why="the case is closed")
         text = (
@@ -198,7 +204,8 @@ class OpeningActivities:
         lines = [
             f"{money(story)} failed on {story.failed_at:%d %B %Y %H:%M} UTC"
             + (f": {story.decline.replace('_', ' ')}" if story.decline else "")
-            + f"; campaign {campaign.name} version {story.version}",
+            + f"; campaign {campaign.name} version {story.version}"
+            + (f", arm {story.arm}" if story.arm else ""),
             *more,
         ]
         await journal.enter(session, story.case_id, "opened", journal.CASE, lines[0], now)
@@ -217,6 +224,10 @@ class OpeningActivities:
             "failed_at": order.failed_at or invoice.failed_at or now,
             "method": order.method or (invoice.card.id if invoice.card else None),
             "has_card": invoice.card is not None or order.method is not None,
+            "plan": invoice.plan,
+            "interval": invoice.interval,
+            "timezone": zone_of(invoice.customer.timezone, invoice.customer.country),
+            "country": (invoice.card and invoice.card.country) or invoice.customer.country,
             "seen": (order.event,) if order.event else (),
         }
         if invoice.amount:
@@ -224,7 +235,8 @@ class OpeningActivities:
         story = _blank_story(order, workflow, now).model_copy(update=known)
         if decline is None:
             return story
-        return story.model_copy(update=learn_from_decline(story, self._tools.declines.judge(decline, advice)))
+        learnt = learn_from_decline(story, self._tools.declines.judge(decline, advice))
+        return story.model_copy(update={**learnt, "first_decline": learnt["decline"]})
 
     def _why_not_worked(self, campaign: Campaign, invoice: Invoice, excluded: str | None) -> Ending | None:
         """Give the ending of a case that is not worked at all, with the reason on record."""
@@ -235,14 +247,9 @@ class OpeningActivities:
             )
         if excluded is not None:
             return Ending(outcome=Outcome.EXCLUDED, why=f"the customer is excluded: {excluded}")
-        if invoice.first_payment and not campaign.takes.first_payments:
-            return Ending(
-                outcome=Outcome.EXCLUDED, why="a first payment at sign-up; the campaign does not take those"
-            )
-        if invoice.sent_for_payment and not campaign.takes.sent_invoices:
-            return Ending(
-                outcome=Outcome.EXCLUDED, why="an invoice sent for payment; the campaign does not take those"
-            )
+        failure = Failure(first_payment=invoice.first_payment, sent_invoice=invoice.sent_for_payment)
+        if left_alone := campaign.takes.why_left_alone(failure):
+            return Ending(outcome=Outcome.EXCLUDED, why=left_alone)
         smallest = campaign.smallest(invoice.currency)
         if 0 < invoice.amount < smallest:
             owed = spell_money(invoice.amount, invoice.currency)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from activities.tools import STOPPED_HOLD, Tools, virtual_now
-from activities.turn import as_stored, campaign_of, conclude, ids
+from activities.turn import as_stored, conclude, course_of, ids
 from campaigns.planner import plan
 from campaigns.story import Hold, Story
 from store import journal, switches
@@ -46,7 +46,7 @@ async def stand(tools: Tools, order: Order, *switch_names: str) -> Stand:
     now = virtual_now()
     async with tools.database.read() as session:
         story = await as_stored(session, order.story)
-        campaign = await campaign_of(session, story)
+        campaign, story = await course_of(session, story)
         stops = await switches.stopped(session, *switch_names)
     if story.livemode != tools.livemode and not story.closed:
         why = (

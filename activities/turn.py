@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from campaigns.arms import asks_for_attributes, asks_for_engagement, for_case
 from campaigns.document import AccessLevel
 from campaigns.durations import spell_moment
 from campaigns.money import spell_money
 from campaigns.planner import overtaken, plan
+from campaigns.schedule import awaiting_approval
 from campaigns.story import Action, Outcome, Status, Story
 from contract import Attributes, Line, Report, WishAnswer
-from store import campaigns, cases, journal
+from store import campaigns, cases, customers, engagement, journal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,10 +29,37 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
-async def campaign_of(session: AsyncSession, story: Story) -> Campaign:
-    """Read the campaign in the version that the case is pinned to."""
+async def course_of(session: AsyncSession, story: Story) -> tuple[Campaign, Story]:
+    """Read the campaign as it is for the case: its version and arm, and the steps that are for its customer.
+
+    The story comes back with what the customer has done with our mails, where any step asks for it.
+    """
     campaign, _ = await campaigns.version(session, story.campaign, story.version)
-    return campaign
+    return await course_in(session, campaign, story)
+
+
+async def course_in(
+    session: AsyncSession,
+    campaign: Campaign,
+    story: Story,
+    attributes: Mapping[str, object] | None = None,
+) -> tuple[Campaign, Story]:
+    """Give a campaign as it is for the case.
+
+    The customer's attributes are read where they are not given, and never carried: they may be personal.
+    """
+    if asks_for_engagement(campaign):
+        found = await engagement.of_case(session, story.case_id)
+        story = story.model_copy(update={"opened_at": found.opened_at, "clicked_at": found.clicked_at})
+    if attributes is None:
+        attributes = await attributes_of(session, story) if asks_for_attributes(campaign) else {}
+    return for_case(campaign, story, attributes), story
+
+
+async def attributes_of(session: AsyncSession, story: Story) -> Mapping[str, object]:
+    """Read what the processor keeps about the case's customer."""
+    customer = await customers.get(session, story.processor, story.account, story.customer)
+    return customer.attributes if customer else {}
 
 
 async def as_stored(session: AsyncSession, story: Story) -> Story:
@@ -74,6 +103,9 @@ async def conclude(
             now,
             why="the case has ended",
         )
+    if campaign.is_holdout and story.pending:
+        told.append(Line(at=now, text="held out: the new card is left to the processor"))
+        story = story.model_copy(update={"pending": None})
     upcoming = plan(campaign, story, now)
     if upcoming.action is Action.CLOSE and not story.closed:
         ending = story.ending
@@ -151,11 +183,14 @@ def attributes(story: Story, upcoming: Plan, now: datetime) -> Attributes:
             flags.add(f"lever:{story.ending.lever}")
     if status is Status.PAUSED:
         flags.add("paused")
+    if any(awaiting_approval(story)):
+        flags.add("waits for approval")
     return Attributes(
         status=status,
         customer=story.customer,
         invoice=story.invoice,
         campaign=story.campaign,
+        arm=story.arm,
         decline=story.decline or "",
         currency=story.currency.upper(),
         plan=story.plan or "",

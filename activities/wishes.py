@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from campaigns.document import ASK, KINDS
 from campaigns.durations import spell_duration
-from campaigns.planner import end_at, plan, step_at
+from campaigns.moving import Moving, moved
+from campaigns.planner import plan
+from campaigns.schedule import APPROVED, awaiting_approval, end_at, parts, step_at
 from campaigns.story import Action, Pause, Pending, Status, Story, Trigger
 from contract import (
     Approve,
@@ -20,6 +23,7 @@ from contract import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from campaigns.document import Campaign
@@ -30,13 +34,13 @@ Granted = tuple[Story, WishAnswer]
 def grant(story: Story, wish: Wish, wish_id: str, campaign: Campaign, now: datetime) -> Granted:
     """Carry a wish out on the story, or refuse it with a reason that says what would help.
 
-    For ``MoveToVersion`` the campaign given is the one to move to; that it exists is the caller's.
+    A move to another version needs that version too: see ``move``.
     """
     if story.ending:
         return _refused(story, f"the case has ended: {story.ending.outcome}")
     match wish:
         case RetryNow():
-            return _retry(story, wish_id)
+            return _retry(story, wish_id, campaign)
         case PauseCase():
             return _pause(story, wish, now)
         case ResumeCase():
@@ -46,9 +50,7 @@ def grant(story: Story, wish: Wish, wish_id: str, campaign: Campaign, now: datet
         case Reschedule():
             return _reschedule(story, wish, campaign, now)
         case Approve():
-            return _approve(story)
-        case MoveToVersion():
-            return _move(story, wish, campaign)
+            return _approve(story, wish, campaign, now)
     return _refused(story, f"nothing is known of a wish called {type(wish).__name__}")
 
 
@@ -60,7 +62,13 @@ def _refused(story: Story, answer: str) -> Granted:
     return story, WishAnswer(granted=False, answer=answer)
 
 
-def _retry(story: Story, wish_id: str) -> Granted:
+def _retry(story: Story, wish_id: str, campaign: Campaign) -> Granted:
+    if campaign.is_holdout:
+        return _refused(
+            story,
+            "the customer is in the holdout, which is left to the processor: a charge would spoil the"
+            " comparison; move the case to a version without that arm first",
+        )
     if story.unsettled:
         return _granted(
             story,
@@ -102,12 +110,12 @@ def _skip(story: Story, wish: SkipStep, campaign: Campaign, now: datetime) -> Gr
     if step is None:
         known = ", ".join(s.id for s in campaign.steps)
         return _refused(story, f"there is no step '{step_id}' to skip: the campaign has {known}")
-    actions = [f"{step.id}.{kind}" for kind in ("charge", "access", "message")]
-    if all(action in story.done or action in story.passed for action in actions) or (
-        step_at(story, step) <= now and any(action in story.done for action in actions)
-    ):
+    actions = [f"{step.id}.{kind}" for kind in step.kinds]
+    begun = step_at(campaign, story, step) <= now and any(action in story.done for action in actions)
+    if begun or all(action in story.done or action in story.passed for action in actions):
         return _refused(story, f"step {step.id} is over")
-    return _granted(story, f"step {step.id} is skipped", passed=(*story.passed, *actions))
+    every = [f"{step.id}.{kind}" for kind in (ASK, *KINDS)]
+    return _granted(story, f"step {step.id} is skipped", passed=(*story.passed, *every))
 
 
 def _reschedule(story: Story, wish: Reschedule, campaign: Campaign, now: datetime) -> Granted:
@@ -122,7 +130,7 @@ def _reschedule(story: Story, wish: Reschedule, campaign: Campaign, now: datetim
         return _refused(
             story, f"the campaign ends before that, on {ends:%d %B %Y %H:%M} UTC: move the end first"
         )
-    if step_id == "end" and any(step_at(story, step) >= wish.at for step in campaign.steps):
+    if step_id == "end" and any(step_at(campaign, story, step) >= wish.at for step in campaign.steps):
         return _refused(story, "a step would come after that end: move or skip the step first")
     done = [action for action in story.done if action.startswith(f"{step_id}.")]
     if done:
@@ -132,7 +140,10 @@ def _reschedule(story: Story, wish: Reschedule, campaign: Campaign, now: datetim
     return _granted(story, answer, moved={**story.moved, str(step_id): wish.at})
 
 
-def _approve(story: Story) -> Granted:
+def _approve(story: Story, wish: Approve, campaign: Campaign, now: datetime) -> Granted:
+    waiting = [step for step in awaiting_approval(story) if campaign.step(step)]
+    if wish.step or (waiting and not story.review):
+        return _approve_step(story, wish.step or waiting[0], waiting, campaign, now)
     if not story.review:
         return _refused(story, "the case does not wait for anybody")
     return _granted(
@@ -140,11 +151,37 @@ def _approve(story: Story) -> Granted:
     )
 
 
-def _move(story: Story, wish: MoveToVersion, campaign: Campaign) -> Granted:
-    if (campaign.name, wish.version) == (story.campaign, story.version):
-        return _refused(story, f"the case runs on {campaign.name} version {wish.version} already")
-    answer = f"moved from {story.campaign} version {story.version} to {campaign.name} version {wish.version}"
-    return _granted(story, answer, campaign=campaign.name, version=wish.version)
+def _approve_step(story: Story, step: str, waiting: list[str], campaign: Campaign, now: datetime) -> Granted:
+    if step not in waiting:
+        known = f"waiting are {', '.join(waiting)}" if waiting else "no step is waiting for one"
+        return _refused(story, f"step {step} does not wait for an approval: {known}")
+    due = [part.at for part in parts(campaign, story) if part.step.id == step and part.kind != ASK]
+    if not any(part.holds for part in parts(campaign, story) if part.step.id == step) and max(due) <= now:
+        return _refused(story, f"step {step} was skipped, since nobody answered in time")
+    answer = f"step {step} is approved, and done as soon as its hours allow"
+    return _granted(story, answer, done={**story.done, f"{step}.{APPROVED}": now})
+
+
+def move(
+    story: Story,
+    wish: MoveToVersion,
+    old: Campaign,
+    target: Campaign,
+    attributes: Mapping[str, object],
+    now: datetime,
+) -> tuple[Story, WishAnswer, Campaign]:
+    """Move a case to another version, or refuse it; gives the campaign that the case follows from then on.
+
+    ``old`` is the campaign as it is for the case now, ``target`` the document of the version wished for.
+    """
+    if story.ending:
+        return (*_refused(story, f"the case has ended: {story.ending.outcome}"), old)
+    if (target.name, wish.version) == (story.campaign, story.version):
+        return (*_refused(story, f"the case runs on {story.campaign} version {wish.version} already"), old)
+    answer = f"moved from {story.campaign} version {story.version} to {target.name} version {wish.version}"
+    moving = Moving(target, wish.version, wish.past, wish.spread)
+    story, new = moved(story, old, moving, attributes, now)
+    return story, WishAnswer(granted=True, answer=answer), new
 
 
 def summary(story: Story, campaign: Campaign, now: datetime) -> str:

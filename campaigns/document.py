@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from campaigns.calendars import Calendar
+from campaigns.conditions import Conditions
 from campaigns.durations import Duration, spell_duration
+from campaigns.grammar import Amount, Currency, Name, Part, refuse_wrong_amounts
 from campaigns.money import minor_units
-from errors import BadInput
+from campaigns.segments import Takes
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,47}$")]
-Currency = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{3}$", to_upper=True)]
 ONE_DAY = timedelta(hours=24)
+NO_TIME = timedelta(0)
+END = "end"
 
 
 class FinalAction(StrEnum):
@@ -40,27 +43,76 @@ class AccessLevel(StrEnum):
         return list(AccessLevel).index(self)
 
 
-class Part(BaseModel):
-    """Common ground of every part of the document: immutable, and no key that means nothing."""
+class Channel(StrEnum):
+    """How a message reaches the customer."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    EMAIL = "email"
+
+
+class Approval(Part):
+    """A person is asked before a step is done; ``otherwise`` says what happens when nobody answers."""
+
+    within: Duration = Field(description="How long a person has to answer.")
+    otherwise: Literal["go on", "skip"] = Field(description="What becomes of the step when nobody answered.")
 
 
 class Step(Part):
-    """What happens at one moment: a retry, an access change, a message, or several, in that order."""
+    """What happens at one moment: a retry, an access change, a message, an alert, in that order."""
 
     id: Name = Field(description="Stable name; progress of running cases is kept under it.")
-    after: Duration = Field(description="Time since the failed attempt, such as '3 days'.")
+    after: Duration | None = Field(
+        default=None, description="Time since the failed attempt, such as '3 days' or '36h'."
+    )
+    before_end: Duration | None = Field(
+        default=None, description="Time before the end of the campaign, in place of 'after'."
+    )
+    jitter: Duration = Field(
+        default=NO_TIME,
+        description="Each case is later by its own share of this, so that many do not charge at once.",
+    )
+    only_if: Conditions = Field(
+        default=Conditions(), description="What has to hold, looked at when it is due."
+    )
+    approval: Approval | None = Field(default=None, description="Wait for a person's approval first.")
     retry: bool = Field(default=False, description="Charge the customer's current card.")
     access: AccessLevel | None = Field(default=None, description="Set the customer's access level.")
-    message: Name | None = Field(default=None, description="Template of the mail to send.")
+    message: Name | None = Field(default=None, description="Template of the message to send.")
+    channel: Channel = Field(default=Channel.EMAIL, description="How the message is sent.")
+    alert: Annotated[str, Field(min_length=1, max_length=500)] | None = Field(
+        default=None, description="What the team is told."
+    )
 
     @model_validator(mode="after")
     def _does_something(self) -> Self:
-        if not (self.retry or self.access or self.message):
-            message = "does nothing: give it a retry, a message or an access level"
+        if not (self.retry or self.access or self.message or self.alert):
+            message = "does nothing: give it a retry, a message, an access level or an alert"
+            raise ValueError(message)
+        if (self.after is None) is (self.before_end is None):
+            message = "needs a time: either 'after' or 'before_end'"
             raise ValueError(message)
         return self
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Name what the step does, in the order in which it is done."""
+        wanted = {CHARGE: self.retry, ACCESS: self.access, MESSAGE: self.message, ALERT: self.alert}
+        return tuple(kind for kind, value in wanted.items() if value)
+
+
+CHARGE, ACCESS, MESSAGE, ALERT, ASK = "charge", "access", "message", "alert", "ask"
+KINDS = (CHARGE, ACCESS, MESSAGE, ALERT)
+
+
+class LatePayment(Part):
+    """What a payment does that comes after the final action."""
+
+    within: Duration = Field(
+        default=timedelta(days=60), description="How long after the end a payment is still recognised."
+    )
+    then: Literal["alert", "reinstate"] = Field(
+        default="alert",
+        description="Tell a person, or undo the final action where the processor can, and tell one where not.",
+    )
 
 
 class End(Part):
@@ -73,13 +125,7 @@ class End(Part):
         default=ONE_DAY,
         description="When a case gets here late, the time between the last notice and the final action.",
     )
-
-
-class Takes(Part):
-    """Which failures are worked that are left alone unless a campaign asks for them."""
-
-    first_payments: bool = Field(default=False, description="Payments that fail at sign-up.")
-    sent_invoices: bool = Field(default=False, description="Invoices that are sent for payment.")
+    late_payment: LatePayment = LatePayment()
 
 
 class Messages(Part):
@@ -97,6 +143,27 @@ class Messages(Part):
     receipt: Name | None = None
 
 
+class Arm(Part):
+    """One variant of a campaign; what it leaves out is the campaign's own.
+
+    A holdout gets nothing from Dunwell, so that what the processor does by itself can be compared.
+    """
+
+    name: Name
+    weight: int = Field(ge=0, le=1000, description="How many customers, in relation to the other arms.")
+    holdout: bool = Field(default=False, description="Do nothing: leave it to the processor.")
+    steps: tuple[Step, ...] | None = Field(default=None, min_length=1)
+    end: End | None = None
+    messages: Messages | None = None
+
+    @model_validator(mode="after")
+    def _is_one_or_the_other(self) -> Self:
+        if self.holdout and (self.steps or self.end or self.messages):
+            message = "is a holdout and so has no steps, end or messages of its own"
+            raise ValueError(message)
+        return self
+
+
 class Campaign(Part):
     """One campaign: its steps in order of time, and its end."""
 
@@ -104,65 +171,77 @@ class Campaign(Part):
     title: str = Field(default="", description="What people call it.")
     description: str = ""
     takes: Takes = Takes()
-    minimum: dict[Currency, str] = Field(
+    minimum: dict[Currency, Amount] = Field(
         default={}, description="Smallest amount that is worked, by currency, such as EUR: '1.00'."
     )
     grace: Duration = Field(
-        default=timedelta(0), description="Time in which access stays full, whatever else happens."
+        default=NO_TIME, description="Time in which access stays full, whatever else happens."
     )
     retries: int = Field(
         default=8, ge=0, le=20, description="Most scheduled charges in one case (a card update's is extra)."
     )
+    spacing: Duration = Field(
+        default=timedelta(hours=12), description="Least time between two mails to one customer."
+    )
+    calendar: Calendar = Calendar()
     messages: Messages = Messages()
+    arms: tuple[Arm, ...] = Field(default=(), description="Variants; each customer is in one of them.")
     steps: tuple[Step, ...] = Field(min_length=1)
     end: End
-
-    @field_validator("minimum", mode="before")
-    @classmethod
-    def _amounts_as_written(cls, value: object) -> object:
-        # YAML reads 1.00 as a float; an amount must never pass through one unseen.
-        if isinstance(value, dict):
-            return {
-                key: f"{item:.2f}" if isinstance(item, float) else str(item) for key, item in value.items()
-            }
-        return value
 
     @field_validator("minimum")
     @classmethod
     def _amounts_of_their_currency(cls, value: dict[str, str]) -> dict[str, str]:
-        for currency, text in value.items():
-            try:
-                minor_units(text, currency)
-            except BadInput as error:
-                raise ValueError(str(error)) from None
+        refuse_wrong_amounts({currency: (text,) for currency, text in value.items()})
         return value
 
     @model_validator(mode="after")
     def _tells_one_story(self) -> Self:
-        ids = [step.id for step in self.steps]
-        faults = [
-            f"steps.{place}: the id '{step.id}' is used twice"
-            for place, step in enumerate(self.steps)
-            if step.id in ids[:place] or step.id == "end"
-        ]
-        for place, step in enumerate(self.steps):
-            if step.after >= self.end.after:
+        faults = self._faults_of(self.steps, self.end, "steps")
+        for place, arm in enumerate(self.arms):
+            if arm.name in [other.name for other in self.arms[:place]]:
+                faults.append(f"arms.{place}: the arm '{arm.name}' stands twice")
+            if arm.steps or arm.end:
+                faults += self._faults_of(arm.steps or self.steps, arm.end or self.end, f"arms.{place}.steps")
+        if self.arms and not sum(arm.weight for arm in self.arms):
+            faults.append("arms: the weights are all 0, so that no customer is in any of them")
+        if self.arms and all(arm.holdout for arm in self.arms):
+            faults.append("arms: every arm is a holdout, so that nobody is written to or charged")
+        if faults:
+            raise ValueError("\n".join(dict.fromkeys(faults)))
+        return self
+
+    def _faults_of(self, steps: tuple[Step, ...], end: End, where: str) -> list[str]:
+        ids, faults = [step.id for step in steps], []
+        times = [offset(step, end) for step in steps]
+        for place, (step, time) in enumerate(zip(steps, times, strict=True)):
+            here = f"{where}.{place}"
+            if step.id in ids[:place] or step.id == END:
+                faults.append(f"{here}: the id '{step.id}' is used twice")
+            if time + step.jitter >= end.after:
                 faults.append(
-                    f"steps.{place}: comes at {spell_duration(step.after)},"
-                    f" not before the end at {spell_duration(self.end.after)}"
+                    f"{here}: comes at {spell_duration(time + step.jitter)},"
+                    f" not before the end at {spell_duration(end.after)}"
                 )
-            if place and step.after <= self.steps[place - 1].after:
-                faults.append(f"steps.{place}: does not come after the step before it: order steps by time")
-            if step.access not in {None, AccessLevel.FULL} and step.after < self.grace:
+            if time < NO_TIME or (step.before_end is not None and time == NO_TIME):
                 faults.append(
-                    f"steps.{place}: takes access away at {spell_duration(step.after)},"
+                    f"{here}: comes before the failure itself: the campaign lasts {spell_duration(end.after)}"
+                )
+            if place and time < times[place - 1] + steps[place - 1].jitter + timedelta(seconds=1):
+                faults.append(f"{here}: does not come after the step before it: order steps by time")
+            if step.access not in {None, AccessLevel.FULL} and time < self.grace:
+                faults.append(
+                    f"{here}: takes access away at {spell_duration(time)},"
                     f" inside the grace period of {spell_duration(self.grace)}"
                 )
-        if sum(step.retry for step in self.steps) > self.retries:
+        if sum(step.retry for step in steps) > self.retries:
             faults.append(f"retries: the steps charge more often than the limit of {self.retries} allows")
-        if faults:
-            raise ValueError("\n".join(faults))
-        return self
+        return faults
+
+    @property
+    def is_holdout(self) -> bool:
+        """Whether this is the course of a case that is left to the processor: ``for_case`` makes such."""
+        return len(self.arms) == 1 and self.arms[0].holdout
 
     def smallest(self, currency: str) -> int:
         """Give the smallest amount worked in a currency, in minor units; 0 where none is set."""
@@ -174,7 +253,20 @@ class Campaign(Part):
         return next((step for step in self.steps if step.id == step_id), None)
 
     def templates(self) -> set[str]:
-        """Name every mail template that some case of this campaign could send."""
-        named = {step.message for step in self.steps} | {self.end.message}
-        named |= {getattr(self.messages, field) for field in Messages.model_fields}
+        """Name every mail template that some case of this campaign, in any arm, could send."""
+        named: set[str | None] = set()
+        forms: tuple[Campaign | Arm, ...] = (self, *self.arms)
+        for part in forms:
+            named |= {step.message for step in part.steps or ()}
+            named |= {part.end.message} if part.end else set()
+            if part.messages:
+                named |= {getattr(part.messages, field) for field in Messages.model_fields}
         return {name for name in named if name}
+
+
+def offset(step: Step, end: End) -> timedelta:
+    """Give a step's time since the failed attempt, however it is written."""
+    if step.after is not None:
+        return step.after
+    assert step.before_end is not None
+    return end.after - step.before_end

@@ -11,20 +11,35 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from campaigns.declines import Ask
+from campaigns.document import ACCESS, ALERT, ASK, CHARGE, MESSAGE
 from campaigns.durations import spell_duration
-from campaigns.story import Action, Outcome, Plan, Story, Trigger
+from campaigns.schedule import (
+    FAREWELL,
+    FINAL,
+    NOTICE,
+    Due,
+    end_at,
+    mail_opens,
+    opens,
+    parts,
+    planned_end,
+    spell_time,
+)
+from campaigns.story import Action, Lever, Outcome, Plan, Story, Trigger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
-    from campaigns.document import Campaign, Step
+    from campaigns.document import Campaign
 
 # A final action that comes later than this after its time is announced once more before it is done.
 LATE = timedelta(hours=1)
 # A receipt or a farewell that could not be sent for so long is dropped, so that the case can close.
 FAREWELL_PATIENCE = timedelta(days=2)
-CHARGE, MESSAGE, ACCESS = "charge", "message", "access"
-NOTICE, FINAL, FAREWELL = "end.notice", "end.action", "end.message"
+# The customer has just done something and waits for an answer, whatever the hour.
+AWAKE = frozenset({Lever.CARD_UPDATE, Lever.CUSTOMER})
+# Of a kind that is listed here only the latest that is due is done.
+ONE_OF_A_KIND = frozenset({CHARGE, ACCESS, MESSAGE})
 
 
 def plan(campaign: Campaign, story: Story, now: datetime) -> Plan:
@@ -33,39 +48,28 @@ def plan(campaign: Campaign, story: Story, now: datetime) -> Plan:
         _after_the_end(campaign, story, now)
         or _at_once(campaign, story, now)
         or _stopped(story, now)
-        or _promised(story, now)
-        or _due(campaign, story, now)
-        or _next(campaign, story, now)
+        or _promised(campaign, story, now)
+        or _on_the_calendar(campaign, story, now)
     )
 
 
-def end_at(campaign: Campaign, story: Story) -> datetime:
-    """When the final action is due: never sooner than the late notice allows."""
-    planned = story.moved.get("end", story.failed_at + campaign.end.after)
-    notified = story.done.get(NOTICE)
-    return max(planned, notified + campaign.end.late_grace) if notified else planned
-
-
-def step_at(story: Story, step: Step) -> datetime:
-    """When a step is due: anchored at the failed attempt unless a person moved it."""
-    return story.moved.get(step.id, story.failed_at + step.after)
-
-
 def overtaken(campaign: Campaign, story: Story, now: datetime) -> tuple[str, ...]:
-    """List the due actions that will never be done, because something later took their place."""
+    """List the due actions that will never be done: something later took their place, or they do not apply."""
     if story.ending or story.closed:
         return ()
-    due = list(_due_actions(campaign, story, now))
-    kept = {action for action, _ in _latest(campaign, story, now)}
+    every = parts(campaign, story)
+    kept = {part.id for part in _to_do(campaign, story, now, every)}
     settled = {*story.done, *story.passed, *kept}
     if story.unsettled:
         # Its outcome is still asked for, however late it gets.
         settled.add(story.unsettled.id)
-    return tuple(action for action, _ in due if action not in settled)
+    return tuple(part.id for part in every if part.at <= now and part.id not in settled)
 
 
 def why_no_charge(campaign: Campaign, story: Story) -> str | None:
     """Say why the card on file is not charged on schedule, or None when it is."""
+    if campaign.is_holdout:
+        return "the customer is in the holdout, which gets nothing but the processor's own retries"
     blocked = why_no_charge_at_all(story)
     if blocked is None and story.scheduled_charges >= campaign.retries:
         return f"the campaign's limit of {campaign.retries} scheduled charges is reached"
@@ -104,15 +108,16 @@ def _after_the_end(campaign: Campaign, story: Story, now: datetime) -> Plan | No
         farewell = campaign.messages.receipt
     elif story.ending.outcome is Outcome.EXHAUSTED:
         farewell = campaign.end.message
+    opened = now if story.ending.lever in AWAKE else mail_opens(campaign, story, now)
     if farewell and FAREWELL not in story.done and FAREWELL not in story.passed:
         return Plan(
             action=Action.MESSAGE,
             id=FAREWELL,
-            at=_not_before_hold(story, FAREWELL, now),
+            at=_not_before_hold(story, FAREWELL, opened),
             why=f"the last message of the case, which is {story.ending.outcome}",
             step="end",
             template=farewell,
-            not_after=(story.ending.at or now) + FAREWELL_PATIENCE,
+            not_after=max(story.ending.at or now, opened) + FAREWELL_PATIENCE,
         )
     return Plan(action=Action.CLOSE, id="close", at=now, why=story.ending.why)
 
@@ -133,6 +138,8 @@ def _at_once(campaign: Campaign, story: Story, now: datetime) -> Plan | None:
         return Plan(action=Action.LOOK, id="look", at=at, why=story.look)
     if story.unsettled:
         # A person has to look first: a second charge could be a second payment.
+        return None
+    if campaign.is_holdout:
         return None
     if story.pending:
         words = {
@@ -157,7 +164,7 @@ def _at_once(campaign: Campaign, story: Story, now: datetime) -> Plan | None:
             at=_not_before_hold(story, story.card_notice, now),
             why="tell the customer that the new card did not settle the payment",
             template=template,
-            not_after=_following(campaign, story, now),
+            not_after=_following(campaign, story, now, parts(campaign, story)),
         )
     return None
 
@@ -171,8 +178,8 @@ def _stopped(story: Story, now: datetime) -> Plan | None:
     return None
 
 
-def _promised(story: Story, now: datetime) -> Plan | None:
-    if story.promise_at is None:
+def _promised(campaign: Campaign, story: Story, now: datetime) -> Plan | None:
+    if story.promise_at is None or campaign.is_holdout:
         return None
     blocked = why_no_charge_at_all(story)
     if blocked and now >= story.promise_at:
@@ -187,48 +194,34 @@ def _promised(story: Story, now: datetime) -> Plan | None:
     )
 
 
-def _due_actions(campaign: Campaign, story: Story, now: datetime) -> Iterator[tuple[str, Step]]:
-    """Yield every action whose time has come, done or not, in order of time."""
-    for step in sorted(campaign.steps, key=lambda step: step_at(story, step)):
-        if step_at(story, step) > now:
-            break
-        if step.retry:
-            yield f"{step.id}.{CHARGE}", step
-        if step.access:
-            yield f"{step.id}.{ACCESS}", step
-        if step.message:
-            yield f"{step.id}.{MESSAGE}", step
-
-
-def _latest(campaign: Campaign, story: Story, now: datetime) -> list[tuple[str, Step]]:
-    """Keep the latest due action of each kind, if it is still to be done: charge, access, message.
+def _to_do(campaign: Campaign, story: Story, now: datetime, every: Sequence[Due]) -> list[Due]:
+    """Keep what is due and still to be done: of charges, access changes and messages only the latest.
 
     A worker that was away past several steps so does one charge and one message, not all of them.
     A charge made since a step's time, for whatever reason, has taken that step's place.
     """
-    latest = {
-        action.rpartition(".")[2]: (action, step) for action, step in _due_actions(campaign, story, now)
-    }
-    kept = []
-    for kind in (CHARGE, ACCESS, MESSAGE):
-        if kind not in latest:
-            continue
-        action, step = latest[kind]
-        if action in story.done or action in story.passed:
-            continue
-        if kind == CHARGE and (
-            why_no_charge(campaign, story)
-            or (story.last_charge_at and story.last_charge_at >= step_at(story, step))
-        ):
-            continue
-        if kind == ACCESS and step.access is story.access:
-            continue
-        if kind == MESSAGE and (
-            _announce_late_end(campaign, story, now) or _told_since(story, step_at(story, step))
-        ):
-            continue
-        kept.append(latest[kind])
-    return kept
+    latest: dict[str, Due] = {}
+    ends = planned_end(campaign, story)
+    for part in every:
+        # What the calendar puts past the end is never done: the end itself speaks then.
+        if part.at <= now and part.holds and part.at < ends:
+            latest[part.kind if part.kind in ONE_OF_A_KIND else part.id] = part
+    kept = [part for part in latest.values() if _is_to_do(campaign, story, now, every, part)]
+    return sorted(kept, key=lambda part: (ASK, CHARGE, ACCESS, MESSAGE, ALERT).index(part.kind))
+
+
+def _is_to_do(campaign: Campaign, story: Story, now: datetime, every: Sequence[Due], part: Due) -> bool:
+    if part.id in story.done or part.id in story.passed:
+        return False
+    if part.kind == CHARGE:
+        return not why_no_charge(campaign, story) and not (
+            story.last_charge_at and story.last_charge_at >= part.at
+        )
+    if part.kind == ACCESS:
+        return part.step.access is not story.access
+    if part.kind == MESSAGE:
+        return not _announce_late_end(campaign, story, now, every) and not _told_since(story, part.at)
+    return True
 
 
 def _told_since(story: Story, moment: datetime) -> bool:
@@ -239,106 +232,127 @@ def _told_since(story: Story, moment: datetime) -> bool:
     )
 
 
-def _announce_late_end(campaign: Campaign, story: Story, now: datetime) -> bool:
+def _announce_late_end(campaign: Campaign, story: Story, now: datetime, every: Sequence[Due]) -> bool:
     """Whether the end has come without the customer having been told in time."""
     planned = end_at(campaign, story)
-    if now < planned or NOTICE in story.done or NOTICE in story.passed:
+    if now < planned or NOTICE in story.done or NOTICE in story.passed or campaign.is_holdout:
         return False
-    telling = [step for step in campaign.steps if step.message and f"{step.id}.{MESSAGE}" not in story.done]
-    last = max(
-        (step for step in campaign.steps if step.message), key=lambda s: step_at(story, s), default=None
+    telling = [part for part in every if part.kind == MESSAGE and (part.holds or part.id in story.done)]
+    return (bool(telling) and telling[-1].id not in story.done) or now - planned > LATE
+
+
+def _on_the_calendar(campaign: Campaign, story: Story, now: datetime) -> Plan:
+    """Plan whatever comes first: what is due, as soon as its hours allow, what is to come, or the end.
+
+    Of what is due the charge goes first, so that a message never says what is no longer so; where the
+    charge has to wait for its hours and not for the processor, the others go on.
+    """
+    every = parts(campaign, story)
+    found: list[tuple[datetime, Due]] = []
+    wait = now
+    for part in _to_do(campaign, story, now, every):
+        at = max(opens(campaign, story, part, now), wait)
+        held = _not_before_hold(story, part.id, at)
+        if part.kind == CHARGE and held > at:
+            wait = held
+        found.append((held, part))
+    found += [(part.at, part) for part in _to_come(campaign, story, now, every)]
+    last = (
+        _late_notice(campaign, story, now)
+        if _announce_late_end(campaign, story, now, every)
+        else _final_action(campaign, story, now)
     )
-    return (last is not None and last in telling) or now - planned > LATE
+    first = min(found, key=lambda choice: choice[0], default=None)
+    if first is None or (last.at is not None and last.at < first[0]):
+        return last
+    return _step_plan(campaign, story, first[1], first[0], every)
 
 
-def _due(campaign: Campaign, story: Story, now: datetime) -> Plan | None:
-    """Plan what is due now: the charge first, so that a message never says what is no longer so."""
-    for action, step in _latest(campaign, story, now):
-        kind = action.rpartition(".")[2]
-        at = _not_before_hold(story, action, now)
-        if at > now:
-            at = min([at, *(step_at(story, s) for s in campaign.steps if step_at(story, s) > now)])
-        return _step_plan(campaign, story, step, kind, at, held=at > now)
-    if _announce_late_end(campaign, story, now):
-        return Plan(
-            action=Action.MESSAGE,
-            id=NOTICE,
-            at=_not_before_hold(story, NOTICE, now),
-            why=(
-                "the end has passed while the case was stopped: the customer is told, and has"
-                f" {spell_duration(campaign.end.late_grace)} before the final action"
-            ),
-            step="end",
-            template=campaign.messages.last_notice,
-            not_after=now + campaign.end.late_grace,
-        )
-    return None
+def _to_come(campaign: Campaign, story: Story, now: datetime, every: Sequence[Due]) -> list[Due]:
+    """List what is still to come before the end, as far as it can be foreseen."""
+    ends = planned_end(campaign, story)
+    blocked = why_no_charge(campaign, story)
+    return [
+        part
+        for part in every
+        if now < part.at < ends
+        and part.may
+        and part.id not in story.passed
+        and part.id not in story.done
+        and not (part.kind == CHARGE and blocked)
+        and not (part.kind == ACCESS and part.step.access is story.access)
+    ]
 
 
-def _next(campaign: Campaign, story: Story, now: datetime) -> Plan:
-    """Plan the first thing to come on the calendar, the end included."""
+def _late_notice(campaign: Campaign, story: Story, now: datetime) -> Plan:
+    at = mail_opens(campaign, story, now)
+    return Plan(
+        action=Action.MESSAGE,
+        id=NOTICE,
+        at=_not_before_hold(story, NOTICE, at),
+        why=(
+            "the end has come without a word to the customer: the customer is told, and has"
+            f" {spell_duration(campaign.end.late_grace)} before the final action"
+        ),
+        step="end",
+        template=campaign.messages.last_notice,
+        not_after=at + campaign.end.late_grace,
+    )
+
+
+def _final_action(campaign: Campaign, story: Story, now: datetime) -> Plan:
     ends = end_at(campaign, story)
-    for step in sorted(campaign.steps, key=lambda step: step_at(story, step)):
-        at = step_at(story, step)
-        if at <= now or at >= ends:
-            continue
-        blocked = why_no_charge(campaign, story)
-        for kind in (CHARGE, ACCESS, MESSAGE):
-            wanted = {
-                CHARGE: step.retry and not blocked,
-                ACCESS: bool(step.access),
-                MESSAGE: bool(step.message),
-            }
-            if wanted[kind] and f"{step.id}.{kind}" not in story.passed:
-                return _step_plan(campaign, story, step, kind, at, held=False)
-    at = _not_before_hold(story, FINAL, max(now, ends))
     return Plan(
         action=Action.END,
         id=FINAL,
-        at=at,
+        at=_not_before_hold(story, FINAL, max(now, ends)),
         why=f"the campaign ends {spell_duration(ends - story.failed_at)} after the failed payment",
         step="end",
         final_action=campaign.end.action,
     )
 
 
-def _step_plan(campaign: Campaign, story: Story, step: Step, kind: str, at: datetime, *, held: bool) -> Plan:
-    offset = spell_duration(step_at(story, step) - story.failed_at)
-    moved = ", moved by a person" if step.id in story.moved else ""
-    why = f"step {step.id}: {offset} after the failed payment{moved}"
-    if held and story.hold:
+def _step_plan(campaign: Campaign, story: Story, part: Due, at: datetime, every: Sequence[Due]) -> Plan:
+    step = part.step
+    why = f"step {step.id}: {spell_time(campaign, story, part, at)}"
+    if story.hold and story.hold.action == part.id and at >= story.hold.until:
         why = story.hold.why
-    elif kind == MESSAGE and step.retry and (blocked := why_no_charge(campaign, story)):
+    elif part.kind == MESSAGE and step.retry and (blocked := why_no_charge(campaign, story)):
         why = f"{why}; no charge: {blocked}"
-    if kind == CHARGE:
+    if not part.holds:
+        why = f"{why}; only if the customer has opened a mail or used a link by then"
+    common = {"id": part.id, "at": at, "why": why, "step": step.id}
+    if part.kind == CHARGE:
+        return Plan(action=Action.CHARGE, trigger=Trigger.SCHEDULE, method=story.method, **common)
+    if part.kind == ACCESS:
+        return Plan(action=Action.ACCESS, access=step.access, **common)
+    if part.kind == MESSAGE:
         return Plan(
-            action=Action.CHARGE,
-            id=f"{step.id}.{CHARGE}",
-            at=at,
-            why=why,
-            step=step.id,
-            trigger=Trigger.SCHEDULE,
-            method=story.method,
+            action=Action.MESSAGE,
+            template=template_for(campaign, story, step.message or ""),
+            not_after=_following(campaign, story, part.at, every),
+            **common,
         )
-    if kind == ACCESS:
-        return Plan(
-            action=Action.ACCESS, id=f"{step.id}.{ACCESS}", at=at, why=why, step=step.id, access=step.access
-        )
-    return Plan(
-        action=Action.MESSAGE,
-        id=f"{step.id}.{MESSAGE}",
-        at=at,
-        why=why,
-        step=step.id,
-        template=template_for(campaign, story, step.message or ""),
-        not_after=_following(campaign, story, step_at(story, step)),
+    return Plan(action=Action.ALERT, note=_question(part) if part.kind == ASK else step.alert, **common)
+
+
+def _question(part: Due) -> str:
+    """Word what a person is asked to approve, and what happens when nobody answers."""
+    approval = part.step.approval
+    assert approval is not None
+    doing = ", ".join(part.step.kinds)
+    silence = "it goes on" if approval.otherwise == "go on" else "it is skipped"
+    return (
+        f"step {part.step.id} ({doing}) waits for an approval;"
+        f" without an answer within {spell_duration(approval.within)} {silence}"
     )
 
 
-def _following(campaign: Campaign, story: Story, moment: datetime) -> datetime:
+def _following(campaign: Campaign, story: Story, moment: datetime, every: Sequence[Due]) -> datetime:
     """When the message after this moment is due, or the end: what was to be said is stale by then."""
-    later = [step_at(story, s) for s in campaign.steps if s.message and step_at(story, s) > moment]
-    return min([*later, max(end_at(campaign, story), moment)])
+    ends = max(end_at(campaign, story), moment)
+    later = [part.at for part in every if part.kind == MESSAGE and part.may and moment < part.at]
+    return min([*later, ends])
 
 
 def _not_before_hold(story: Story, action: str, at: datetime) -> datetime:
@@ -347,22 +361,23 @@ def _not_before_hold(story: Story, action: str, at: datetime) -> datetime:
     return at
 
 
-__all__ = ["end_at", "overtaken", "plan", "step_at", "template_for", "why_no_charge"]
-
-
 def next_charge_at(campaign: Campaign, story: Story, now: datetime) -> datetime | None:
     """When the card on file will next be charged on schedule, or None if it will not be."""
-    if why_no_charge(campaign, story):
-        return None
-    times = [step_at(story, step) for step in campaign.steps if step.retry]
-    return min((at for at in times if at > now), default=None)
+    every = parts(campaign, story)
+    waiting = [
+        opens(campaign, story, part, now)
+        for part in _to_do(campaign, story, now, every)
+        if part.kind == CHARGE
+    ]
+    coming = [part.at for part in _to_come(campaign, story, now, every) if part.kind == CHARGE]
+    return min((at for at in (*waiting, *coming) if at > now), default=None)
 
 
 def access_changes_at(campaign: Campaign, story: Story, now: datetime) -> datetime | None:
     """When access will next be taken away, or None if it will not be before the end."""
     times = [
-        step_at(story, step)
-        for step in campaign.steps
-        if step.access and step.access.strictness > story.access.strictness
+        part.at
+        for part in _to_come(campaign, story, now, parts(campaign, story))
+        if part.step.access and part.kind == ACCESS and part.step.access.strictness > story.access.strictness
     ]
-    return min((at for at in times if at > now), default=None)
+    return min(times, default=None)

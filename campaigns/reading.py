@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from campaigns.document import Campaign, End, Messages, Step, Takes
+from campaigns.document import Campaign, End, Messages, Step
+from campaigns.segments import Takes
 from errors import BadCampaign, Fault
 
 if TYPE_CHECKING:

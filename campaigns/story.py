@@ -123,7 +123,10 @@ class Story(Value):
     """The state of one case: all that a plan depends on besides the campaign and the time.
 
     ``done`` maps an action's id (``day-1.charge``) to when it was done; ``passed`` lists those that
-    never will be, because something later took their place or a person skipped them.
+    never will be, because something later took their place, the step is for other cases, or a person
+    skipped them. ``timezone`` is None where neither the customer's own nor their country's only one is
+    known. ``put_past`` are those among ``passed`` that only a move to another version left behind: a further
+    move takes them up again. ``opened_at`` and ``clicked_at`` are the first time that a mail was opened or a link used.
     """
 
     case_id: str
@@ -139,12 +142,16 @@ class Story(Value):
     currency: str = ""
     failed_at: Moment
     plan: str | None = None
+    interval: str | None = None
     country: str | None = None
+    timezone: str | None = None
     network: str | None = None
 
     campaign: str = ""
     version: int = 0
+    arm: str = ""
 
+    first_decline: str | None = None
     decline: str | None = None
     decline_class: str | None = None
     disclose: bool = True
@@ -158,6 +165,7 @@ class Story(Value):
     last_charge_at: Moment | None = None
     done: dict[str, Moment] = {}
     passed: tuple[str, ...] = ()
+    put_past: tuple[str, ...] = ()
     moved: dict[str, Moment] = {}
 
     pending: Pending | None = None
@@ -168,6 +176,8 @@ class Story(Value):
     unsettled: Unsettled | None = None
     paused: Pause | None = None
     review: str | None = None
+    opened_at: Moment | None = None
+    clicked_at: Moment | None = None
     access: AccessLevel = AccessLevel.FULL
     ending: Ending | None = None
     closed: bool = False
@@ -196,6 +206,7 @@ class Action(StrEnum):
     CHARGE = "charge"
     MESSAGE = "message"
     ACCESS = "access"
+    ALERT = "alert"
     END = "end"
     LOOK = "look"
     WAIT = "wait"
@@ -206,7 +217,8 @@ class Plan(Value):
     """The next action, when it is due, and why, in one plain sentence.
 
     ``at`` None means that only news can move the case. ``id`` is the action's stable id, from which
-    its idempotency key is built. ``not_after`` is when a message would no longer be true.
+    its idempotency key is built. ``not_after`` is when a message would no longer be true. ``note`` is the text
+    of an alert to the team; one whose id ends in ``.ask`` asks for an approval.
     """
 
     action: Action
@@ -219,4 +231,5 @@ class Plan(Value):
     template: str | None = None
     not_after: Moment | None = None
     access: AccessLevel | None = None
+    note: str | None = None
     final_action: FinalAction | None = None

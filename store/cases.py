@@ -9,7 +9,7 @@ from sqlmodel import col, or_, select
 
 import keys
 from campaigns.document import AccessLevel
-from campaigns.story import Plan, Status, Story
+from campaigns.story import Outcome, Plan, Status, Story
 from store.database import insert_once
 from store.tables import CaseRow
 
@@ -153,7 +153,7 @@ async def save(session: AsyncSession, story: Story, plan: Plan, sentence: str, n
     row.customer, row.subscription = story.customer, story.subscription
     row.livemode = story.livemode
     row.amount, row.currency = story.amount, story.currency
-    row.campaign, row.campaign_version = story.campaign, story.version
+    row.campaign, row.campaign_version, row.arm = story.campaign, story.version, story.arm
     row.decline, row.failed_at, row.access = story.decline, story.failed_at, story.access
     row.status, row.sentence = story.status(now), sentence
     row.next_step, row.next_step_at = (None, None) if story.closed else (plan.id, plan.at)
@@ -165,6 +165,36 @@ async def save(session: AsyncSession, story: Story, plan: Plan, sentence: str, n
         row.closed_at = now
     row.story = story.model_dump(mode="json", exclude_unset=True)
     session.add(row)
+
+
+async def note_choice(session: AsyncSession, case_id: str, chosen_by: str) -> None:
+    """Write down how the case came to its campaign."""
+    row = await session.get(CaseRow, case_id)
+    assert row is not None
+    row.chosen_by = chosen_by
+    session.add(row)
+
+
+async def earlier_of_customer(
+    session: AsyncSession, processor: str, account: str, customer: str, but: str
+) -> Sequence[CaseRow]:
+    """List a customer's other cases that were worked, the latest first; ``but`` is a case's own id."""
+    found = await session.exec(
+        select(CaseRow)
+        .where(
+            CaseRow.processor == processor,
+            CaseRow.account == account,
+            CaseRow.customer == customer,
+            CaseRow.id != but,
+            col(CaseRow.opened_at).is_not(None),
+            or_(
+                col(CaseRow.outcome).is_(None),
+                col(CaseRow.outcome).not_in([Outcome.EXCLUDED, Outcome.BELOW_MINIMUM]),
+            ),
+        )
+        .order_by(col(CaseRow.reserved_at).desc())
+    )
+    return found.all()
 
 
 async def mark_unopened(session: AsyncSession, case_id: str, why: str) -> None:

@@ -46,6 +46,7 @@ ACTIVITIES = {
     Action.CHARGE: contract.RETRY_PAYMENT,
     Action.MESSAGE: contract.SEND_MESSAGE,
     Action.ACCESS: contract.SET_ACCESS,
+    Action.ALERT: contract.ALERT_TEAM,
     Action.END: contract.END_SUBSCRIPTION,
     Action.LOOK: contract.CHECK_INVOICE,
 }

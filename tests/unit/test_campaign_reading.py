@@ -100,7 +100,7 @@ def test_the_campaigns_that_ship_are_faultless(path: Path) -> None:
         (
             "access: limited",
             "retry: false",
-            "gentle.yaml:11: step day-3: steps: does nothing: give it a retry, a message or an access level",
+            "gentle.yaml:11: step day-3: steps: does nothing: give it a retry, a message, an access level or an alert",
         ),
         ("id: day-3", "id: day-1", "gentle.yaml:11: step day-1: the id 'day-1' is used twice"),
         ("id: day-3", "id: end", "gentle.yaml:11: step end: the id 'end' is used twice"),

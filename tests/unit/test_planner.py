@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from campaigns.declines import Ask
 from campaigns.document import AccessLevel, Campaign, End, FinalAction, Messages, Step
-from campaigns.planner import end_at, next_charge_at, overtaken, plan
-from campaigns.preview import preview
+from campaigns.planner import next_charge_at, overtaken, plan
 from campaigns.reading import read_campaign
+from campaigns.schedule import end_at
+from campaigns.simulation import Sample, begin, simulate
 from campaigns.story import Action, Ending, Outcome, Pause, Pending, Story, Trigger, Unsettled
 from store.campaigns import LIBRARY
 from tests.unit.planner_story import (
@@ -36,7 +37,8 @@ MINUTE = 1 / 24 / 60
 
 
 def played(campaign: Campaign, decline: str, *, has_card: bool = True) -> list[tuple[float, str]]:
-    plans = preview(campaign, DAY_0, TABLE.judge(decline), has_card=has_card)
+    case = begin(campaign, Sample(DAY_0, TABLE.judge(decline), has_card=has_card))
+    plans = [item.plan for item in simulate(campaign, case, DAY_0) if item.plan]
     return [((step.at - DAY_0) / timedelta(days=1), step.id) for step in plans if step.at]
 
 

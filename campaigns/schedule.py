@@ -1,0 +1,212 @@
+"""When each part of a step is due in a case: anchored at the failed attempt, never before its anchor.
+
+A part is later than its step by the case's share of the step's jitter, by a payday that is near, by an
+approval that is waited for, and by the hours and days on which mails or charges may go out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from campaigns.arms import share_of
+from campaigns.document import (
+    ACCESS,
+    ASK,
+    CHARGE,
+    END,
+    KINDS,
+    MESSAGE,
+    NO_TIME,
+    offset,
+)
+from campaigns.durations import spell_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from campaigns.document import Campaign, Step
+    from campaigns.story import Story
+
+NOTICE, FINAL, FAREWELL = "end.notice", "end.action", "end.message"
+APPROVED = "approved"
+
+
+@dataclass(frozen=True)
+class Due:
+    """One part of a step and when it is due.
+
+    ``holds`` says whether the step is for this case as it stands: a part that is not is passed over when its
+    time comes. ``may`` says whether it still could be by then, if the customer opens a mail or uses a link.
+    """
+
+    step: Step
+    kind: str
+    at: datetime
+    holds: bool
+    may: bool
+
+    @property
+    def id(self) -> str:
+        """Give the action's id, under which its progress is kept."""
+        return f"{self.step.id}.{self.kind}"
+
+
+def awaiting_approval(story: Story) -> Iterator[str]:
+    """Name the steps for which somebody was asked and has not answered."""
+    for action in story.done:
+        step, _, kind = action.rpartition(".")
+        over = any(f"{step}.{other}" in story.done or f"{step}.{other}" in story.passed for other in KINDS)
+        if kind == ASK and f"{step}.{APPROVED}" not in story.done and not over:
+            yield step
+
+
+def planned_end(campaign: Campaign, story: Story) -> datetime:
+    """When the campaign runs out, unless a late notice puts the end off."""
+    return story.moved.get(END, story.failed_at + campaign.end.after)
+
+
+def end_at(campaign: Campaign, story: Story) -> datetime:
+    """When the final action is due: never sooner than the late notice allows."""
+    planned = planned_end(campaign, story)
+    notified = story.done.get(NOTICE)
+    return max(planned, notified + campaign.end.late_grace) if notified else planned
+
+
+def step_at(campaign: Campaign, story: Story, step: Step) -> datetime:
+    """When a step is due before calendars are looked at: at its anchor, or where a person moved it."""
+    moved = story.moved.get(step.id)
+    if moved is not None:
+        return moved
+    if step.before_end is not None:
+        at = max(planned_end(campaign, story) - step.before_end, story.failed_at)
+    else:
+        at = story.failed_at + offset(step, campaign.end)
+    return (
+        at + timedelta(seconds=int(share_of(story.case_id, step.id) * step.jitter.total_seconds()))
+        if (step.jitter > NO_TIME)
+        else at
+    )
+
+
+def parts(campaign: Campaign, story: Story) -> list[Due]:
+    """List every part of every step in order of time, then of the document, then of what is done first."""
+    found = [part for step in campaign.steps for part in _parts_of(campaign, story, step)]
+    return sorted(found, key=lambda part: part.at)
+
+
+def _parts_of(campaign: Campaign, story: Story, step: Step) -> Iterator[Due]:
+    at = step_at(campaign, story, step)
+    released: datetime | None = at
+    unasked = False
+    if step.approval:
+        asking = f"{step.id}.{ASK}"
+        still_open = any(f"{step.id}.{kind}" not in story.passed for kind in step.kinds)
+        holds = step.only_if.why_not(story, at) is None
+        yield Due(
+            step, ASK, at, holds and still_open, still_open and (holds or step.only_if.may_hold(story, at))
+        )
+        released = _released(story, step, at)
+        unasked = asking in story.passed
+    # What holds when a step begins holds for all of it: its mail follows its charge.
+    begun = any(f"{step.id}.{kind}" in story.done for kind in KINDS)
+    for kind in step.kinds:
+        if released is None or unasked:
+            # Silence means no: passed over once the time to answer is over.
+            yield Due(step, kind, _silence_ends(story, step, at), holds=False, may=False)
+            continue
+        due = part_at(campaign, story, step, kind, released)
+        holds = begun or step.only_if.why_not(story, due) is None
+        yield Due(step, kind, due, holds, holds or step.only_if.may_hold(story, due))
+
+
+def _silence_ends(story: Story, step: Step, at: datetime) -> datetime:
+    """When the time to answer is over; before anybody was asked, when it would be."""
+    return story.done.get(f"{step.id}.{ASK}", at) + (step.approval.within if step.approval else NO_TIME)
+
+
+def _released(story: Story, step: Step, at: datetime) -> datetime | None:
+    """When an approval, or silence, lets a step go on; None where it does not as things stand."""
+    assert step.approval is not None
+    approved = story.done.get(f"{step.id}.{APPROVED}")
+    if approved is not None:
+        return max(at, approved)
+    if step.approval.otherwise == "skip":
+        return None
+    return max(at, _silence_ends(story, step, at))
+
+
+def part_at(campaign: Campaign, story: Story, step: Step, kind: str, at: datetime) -> datetime:
+    """When one part of a step is due, given when the step is: at the next moment that the calendar allows.
+
+    A change of access waits for the mail that announces it. A time that a person gave a step stands for
+    its charge; a mail keeps to the hours of mails all the same.
+    """
+    calendar = campaign.calendar
+    if kind == CHARGE and step.id not in story.moved:
+        paydays = calendar.paydays
+        if paydays is not None and story.decline in paydays.after:
+            later = paydays.next_payday(at, calendar.zone(story.timezone), story.country)
+            at = later if later < planned_end(campaign, story) else at
+        return charge_opens(campaign, story, at)
+    if kind == MESSAGE or (kind == ACCESS and step.message):
+        return mail_opens(campaign, story, at)
+    return at
+
+
+def mail_opens(campaign: Campaign, story: Story, at: datetime) -> datetime:
+    """Give the first moment, not before another one, at which a mail may be sent to the case's customer."""
+    window = campaign.calendar.messages
+    if window.is_always_open:
+        return at
+    return window.next_open(at, campaign.calendar.zone(story.timezone), story.country)
+
+
+def charge_opens(campaign: Campaign, story: Story, at: datetime) -> datetime:
+    """Give the first moment, not before another one, at which the case's card may be charged on schedule."""
+    window = campaign.calendar.charges
+    if window.is_always_open:
+        return at
+    return window.next_open(at, campaign.calendar.zone(story.timezone), story.country)
+
+
+def opens(campaign: Campaign, story: Story, part: Due, now: datetime) -> datetime:
+    """When a part that is due can be done: now, unless the hours for it are over for today."""
+    if part.kind == CHARGE and part.step.id not in story.moved:
+        return charge_opens(campaign, story, now)
+    if part.kind == MESSAGE or (part.kind == ACCESS and part.step.message):
+        return mail_opens(campaign, story, now)
+    return now
+
+
+def spell_time(campaign: Campaign, story: Story, part: Due, due: datetime) -> str:
+    """Say where the time of a part comes from: the step's own, and each reason for which it is later."""
+    at = step_at(campaign, story, part.step)
+    if part.step.id in story.moved:
+        words = f"{spell_duration(at - story.failed_at)} after the failed payment, moved by a person"
+    elif part.step.before_end is not None:
+        words = f"{spell_duration(part.step.before_end)} before the end"
+    else:
+        words = f"{spell_duration(offset(part.step, campaign.end))} after the failed payment"
+    reasons = [words]
+    zone = campaign.calendar.zone(story.timezone)
+    if part.kind == ASK:
+        return words
+    released = _released(story, part.step, at) if part.step.approval else at
+    if released is not None and released > at:
+        answer = "approved" if f"{part.step.id}.{APPROVED}" in story.done else "nobody answered"
+        reasons.append(f"{answer} {spell_duration(released - at)} later")
+    before = released or at
+    if part.kind == CHARGE and campaign.calendar.paydays and part.step.id not in story.moved:
+        paydays = campaign.calendar.paydays
+        if story.decline in paydays.after:
+            payday = paydays.next_payday(before, zone, story.country)
+            if before < payday < planned_end(campaign, story):
+                reasons.append(f"put off to the payday on {payday.astimezone(zone):%d %B}")
+                before = payday
+    if due > before and part.kind in {CHARGE, MESSAGE, ACCESS}:
+        window = campaign.calendar.charges if part.kind == CHARGE else campaign.calendar.messages
+        what = "cards are charged" if part.kind == CHARGE else "mails are sent"
+        reasons.append(f"{what} {window.spelled()} ({zone.key})")
+    return "; ".join(reasons)

@@ -1,0 +1,234 @@
+"""What a campaign does to a case from here on: the planner's own answers, one after the other.
+
+Nothing is copied from the planner; only what the world answers is made up: charges are declined alike
+unless said otherwise, mails arrive, and the customer does what ``Customer`` says.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from campaigns.arms import asks_for_engagement
+from campaigns.declines import Ask
+from campaigns.document import ASK
+from campaigns.planner import overtaken, plan
+from campaigns.story import Action, Ending, Lever, Outcome, Pending, Plan, Story, Trigger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime, timedelta
+
+    from campaigns.declines import Verdict
+    from campaigns.document import Campaign
+
+# A plan that never ended would be a fault of the planner; no campaign has so many steps.
+LONGEST = 400
+NEW_CARD = "new-card"
+
+
+@dataclass(frozen=True)
+class Customer:
+    """What the customer of a simulated case does; all times are since the failure, or since each mail.
+
+    ``paid_by_charge`` is the number of the scheduled charge that goes through. ``approves`` says whether
+    the team approves what it is asked to, at once.
+    """
+
+    opens_mail_after: timedelta | None = None
+    uses_link_after: timedelta | None = None
+    new_card_after: timedelta | None = None
+    new_card_works: bool = True
+    pays_elsewhere_after: timedelta | None = None
+    cancels_after: timedelta | None = None
+    paid_by_charge: int | None = None
+    approves: bool = False
+
+
+@dataclass(frozen=True)
+class Happened:
+    """One thing that happens: an action of the campaign's with its ``plan``, or what the customer did.
+
+    ``story`` is the case as it stands afterwards.
+    """
+
+    at: datetime
+    story: Story
+    plan: Plan | None = None
+    event: str | None = None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What is known of a made-up failure; ``amount`` in minor units."""
+
+    failed_at: datetime
+    verdict: Verdict
+    case_id: str = "preview"
+    amount: int = 0
+    currency: str = "USD"
+    plan: str | None = None
+    country: str | None = None
+    timezone: str | None = None
+    network: str | None = None
+    arm: str = ""
+    has_card: bool = True
+
+
+def begin(campaign: Campaign, sample: Sample) -> Story:
+    """Begin the story of a made-up failure, as opening a case would."""
+    card, verdict = "card", sample.verdict
+    return Story(
+        case_id=sample.case_id,
+        workflow_id=sample.case_id,
+        processor="preview",
+        account="preview",
+        invoice="preview",
+        failed_at=sample.failed_at,
+        amount=sample.amount,
+        currency=sample.currency,
+        plan=sample.plan,
+        country=sample.country,
+        timezone=sample.timezone,
+        network=sample.network,
+        campaign=campaign.name,
+        arm=sample.arm,
+        decline=verdict.code,
+        decline_class=str(verdict.kind),
+        first_decline=verdict.code,
+        disclose=verdict.disclose,
+        ask=verdict.ask,
+        method=card,
+        has_card=sample.has_card,
+        blocked=() if verdict.charge_again or verdict.ask is Ask.CONFIRM else (card,),
+    )
+
+
+@dataclass(order=True)
+class _Event:
+    at: datetime
+    order: int
+    name: str = field(compare=False)
+
+
+class _World:
+    """The customer's deeds to come, in order of time."""
+
+    def __init__(self, customer: Customer, story: Story, now: datetime) -> None:
+        self._customer = customer
+        self._events: list[_Event] = []
+        self._count = 0
+        for name, after in (
+            ("new card", customer.new_card_after),
+            ("paid elsewhere", customer.pays_elsewhere_after),
+            ("cancelled", customer.cancels_after),
+        ):
+            if after is not None and story.failed_at + after >= now:
+                self.add(story.failed_at + after, name)
+
+    def add(self, at: datetime, name: str) -> None:
+        self._count += 1
+        heapq.heappush(self._events, _Event(at, self._count, name))
+
+    def mail_arrived(self, at: datetime) -> None:
+        if self._customer.opens_mail_after is not None:
+            self.add(at + self._customer.opens_mail_after, "opened")
+        if self._customer.uses_link_after is not None:
+            self.add(at + self._customer.uses_link_after, "link used")
+
+    def next_before(self, at: datetime | None) -> _Event | None:
+        if self._events and (at is None or self._events[0].at <= at):
+            return heapq.heappop(self._events)
+        return None
+
+
+def simulate(
+    campaign: Campaign, story: Story, now: datetime, customer: Customer = Customer()
+) -> Iterator[Happened]:
+    """Yield everything that happens in a case from ``now`` until it is closed.
+
+    ``campaign`` is the case's own, as ``for_case`` gives it.
+    """
+    world = _World(customer, story, now)
+    engaged = asks_for_engagement(campaign)
+    for _ in range(LONGEST):
+        gone = overtaken(campaign, story, now)
+        if gone:
+            story = story.model_copy(update={"passed": (*story.passed, *gone)})
+        upcoming = plan(campaign, story, now)
+        event = world.next_before(upcoming.at if upcoming.action is not Action.CLOSE else now)
+        if event is not None and not story.ending:
+            now = max(now, event.at)
+            story = _after_event(story, event)
+            yield Happened(now, story, event=event.name)
+            continue
+        if upcoming.action is Action.CLOSE or upcoming.at is None:
+            return
+        if upcoming.at > now:
+            now = upcoming.at
+            if engaged or upcoming.action is Action.WAIT:
+                # Whether the customer has opened a mail by then is looked at only then, as activities do.
+                continue
+        story = _after_action(story, upcoming, now, customer)
+        if upcoming.action is Action.MESSAGE:
+            world.mail_arrived(now)
+        yield Happened(now, story, plan=upcoming)
+
+
+def _after_event(story: Story, event: _Event) -> Story:
+    changes: dict[str, object] = {}
+    if event.name == "opened":
+        changes["opened_at"] = story.opened_at or event.at
+    elif event.name == "link used":
+        changes |= {
+            "opened_at": story.opened_at or event.at,
+            "clicked_at": story.clicked_at or event.at,
+        }
+    elif event.name == "new card":
+        pending = Pending(id=f"card.{NEW_CARD}", trigger=Trigger.CARD_UPDATED, method=NEW_CARD)
+        changes |= {"pending": pending, "method": NEW_CARD, "has_card": True, "ask": Ask.NOTHING}
+    elif event.name == "paid elsewhere":
+        changes["ending"] = Ending(outcome=Outcome.RECOVERED_ELSEWHERE, at=event.at)
+    elif event.name == "cancelled":
+        changes["ending"] = Ending(outcome=Outcome.CANCELLED, by="customer", at=event.at)
+    return story.model_copy(update=changes)
+
+
+def _after_action(story: Story, done: Plan, now: datetime, customer: Customer) -> Story:
+    changes: dict[str, object] = {"done": {**story.done, done.id: now}}
+    if done.action is Action.CHARGE:
+        changes |= _after_charge(story, done, now, customer)
+    elif done.action is Action.MESSAGE and story.card_notice == done.id:
+        changes["card_notice"] = None
+    elif done.action is Action.ACCESS and done.access:
+        changes["access"] = done.access
+    elif done.action is Action.ALERT and done.id.endswith(f".{ASK}") and customer.approves:
+        changes["done"] = {**story.done, done.id: now, f"{done.step}.approved": now}
+    elif done.action is Action.LOOK:
+        changes["look"] = None
+    elif done.action is Action.END:
+        changes["ending"] = Ending(outcome=Outcome.EXHAUSTED, final_action=done.final_action, at=now)
+    if story.hold and story.hold.action == done.id:
+        changes["hold"] = None
+    return story.model_copy(update=changes)
+
+
+def _after_charge(story: Story, done: Plan, now: datetime, customer: Customer) -> dict[str, object]:
+    scheduled = story.scheduled_charges + (done.trigger is Trigger.SCHEDULE)
+    changes: dict[str, object] = {
+        "charges": story.charges + 1,
+        "scheduled_charges": scheduled,
+        "last_charge_at": now,
+        "pending": None,
+        "unsettled": None,
+        "promise_at": None,
+    }
+    new_card = done.trigger is Trigger.CARD_UPDATED
+    if new_card and customer.new_card_works:
+        changes["ending"] = Ending(outcome=Outcome.RECOVERED, lever=Lever.CARD_UPDATE, at=now)
+    elif done.trigger is Trigger.SCHEDULE and scheduled == customer.paid_by_charge:
+        changes["ending"] = Ending(outcome=Outcome.RECOVERED, lever=Lever.SCHEDULED_RETRY, at=now)
+    elif new_card:
+        changes["card_notice"] = f"{done.id}.message"
+    return changes
