@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from activities.turn import course_in
+from activities.turn import course_in, flagged
 from campaigns.arms import assign
 from campaigns.segments import ChosenBy, Failure, choose
 from store import campaigns, cases
@@ -35,16 +35,21 @@ async def choose_course(
     earlier = await cases.earlier_of_customer(
         session, story.processor, story.account, invoice.customer.id, story.case_id
     )
+    untaken = False
     if named:
         name, by, why = named, ChosenBy.NAMED, f"whoever reported it named the campaign {named}"
     else:
         failure = failure_of(story, invoice, repeated=bool(earlier))
         choice = choose(await campaigns.current(session), failure, default)
         name, by, why = choice.name, choice.by, choice.why
+        untaken = by is ChosenBy.DEFAULT and bool(choice.others)
     document, version = await campaigns.version(session, name)
     before = next((row.arm for row in earlier if row.campaign == name and row.arm), "")
     arm = assign(document, f"{story.processor}/{story.account}/{invoice.customer.id}", before)
     story = story.model_copy(update={"campaign": name, "version": version, "arm": arm})
+    if untaken:
+        # So that ops find in the Temporal UI what no segment was made for.
+        story = flagged(story, "default campaign")
     campaign, story = await course_in(session, document, story, invoice.customer.attributes)
     return Chosen(campaign, story, by, why)
 

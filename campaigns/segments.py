@@ -160,5 +160,9 @@ def choose(candidates: Iterable[Campaign], failure: Failure, default: str) -> Ch
             why = f"the segment of {campaign.name} (priority {campaign.takes.priority}) takes it"
             return Choice(campaign.name, ChosenBy.SEGMENT, why, tuple(others))
         others.append((campaign.name, reason))
-    why = f"no segment takes it, so it goes to the default campaign, {default}"
+    why = (
+        f"none of {len(asked)} segments takes it, so it goes to the default campaign, {default}"
+        if asked
+        else f"no campaign has a segment, so it goes to the default campaign, {default}"
+    )
     return Choice(default, ChosenBy.DEFAULT, why, tuple(others))

@@ -45,6 +45,8 @@ class CaseSummary(BaseModel):
     currency: str
     campaign: str
     campaign_version: int
+    arm: str = Field(description="The variant that the customer is in; empty where there are none.")
+    chosen_by: str = Field(description="How it came to its campaign: segment, default or named.")
     decline: str | None
     access: str
     next_step_at: datetime | None
