@@ -32,6 +32,11 @@ def decline_codes() -> str:
     return (DATA / "decline_codes.csv").read_text(encoding="utf-8")
 
 
+def network_limits() -> str:
+    """Read the limits of card networks that ship with Dunwell, as CSV text."""
+    return (DATA / "network_retry_limits.csv").read_text(encoding="utf-8")
+
+
 async def publish(
     session: AsyncSession,
     text: str,
