@@ -57,6 +57,11 @@ def message_id(case: str, action: str) -> str:
     return f"{case}.{action}"
 
 
+def case_of_message(message: str) -> str:
+    """Give the case that a message belongs to, from the message's id; a case's own id comes back as it is."""
+    return message.partition(".")[0]
+
+
 def is_ours(idempotency_key: str | None) -> bool:
     """Whether a request at the processor was made by us."""
     return bool(idempotency_key and idempotency_key.startswith(KEY_PREFIX))

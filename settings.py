@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import unquote, urlsplit
@@ -12,6 +14,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from errors import BadSettings
 
 PREFIX = "DUNWELL_"
+# How every public key on the curve P-256 begins once it is encoded, and how long it is.
+P256_HEAD = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004")
+P256_LENGTH = 91
 
 
 class Settings(BaseSettings):
@@ -38,6 +43,10 @@ class Settings(BaseSettings):
     sandbox_webhook_secret: SecretStr = SecretStr("whsec_sandbox")
 
     sendgrid_api_key: SecretStr | None = None
+    sendgrid_webhook_key: str | None = Field(
+        default=None,
+        description="the public key of SendGrid's signed Event Webhook, as its dashboard shows it",
+    )
     sendgrid_api_base: AnyHttpUrl | None = Field(default=None, description="another address than SendGrid's")
     smtp_url: SecretStr | None = Field(
         default=None, description="smtp://USER:PASSWORD@HOST:PORT, or smtps:// for TLS from the start"
@@ -89,6 +98,20 @@ class Settings(BaseSettings):
             message = "needs 32 characters or more"
             raise ValueError(message)
         return key
+
+    @field_validator("sendgrid_webhook_key")
+    @classmethod
+    def _public_key(cls, key: str | None) -> str | None:
+        # Whether or not it came with the lines that a file of a key has around it.
+        bare = re.sub(r"-----[A-Z ]+-----|\s", "", key or "")
+        try:
+            encoded = base64.b64decode(bare, validate=True)
+        except ValueError:
+            encoded = b"?"
+        if encoded and not (len(encoded) == P256_LENGTH and encoded.startswith(P256_HEAD)):
+            message = "is no public key of the kind that SendGrid signs with"
+            raise ValueError(message)
+        return bare or None
 
     @field_validator("database_url")
     @classmethod

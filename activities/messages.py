@@ -166,6 +166,7 @@ class MessageActivities(StepActivities):
                     messages.UNKNOWN, "a worker stopped while it was being sent; it is not sent again"
                 )
             row.state, row.address, row.locale = messages.SENDING, customer.email, mail.locale
+            row.subject = mail.subject
             session.add(row)
         try:
             receipt = await sender.send(mail)
@@ -232,7 +233,7 @@ class MessageActivities(StepActivities):
             final_action=str(campaign.end.action),
             access=str(story.access),
             access_changes_at=None if ended else access_changes_at(campaign, after, now),
-            link=self._tools.link(story.case_id, now),
+            link=self._tools.link(keys.message_id(story.case_id, step.id), now),
             confirm_link=invoice.confirm_url,
             reminder=bool(reminders) and step.id != FAREWELL,
         )
@@ -253,10 +254,10 @@ class MessageActivities(StepActivities):
             await messages.claim(session, story.case_id, step.id, step.template or "", at.now, **values)
             row = await messages.get(session, story.case_id, step.id)
             assert row is not None
-            row.state, row.detail, row.reference = result.state, result.detail, result.reference
-            row.settled_at = at.now
-            if result.state == messages.SENT:
-                row.subject = result.detail
+            # The provider may have told by now that it could not deliver what it took.
+            if (row.state, result.state) != (messages.FAILED, messages.SENT):
+                row.state, row.detail, row.reference = result.state, result.detail, result.reference
+                row.settled_at = at.now
             session.add(row)
             if result.address_at_fault:
                 await customers.keep(

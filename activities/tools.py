@@ -35,7 +35,7 @@ SETTLING_PATIENCE = timedelta(hours=20)
 
 @dataclass(frozen=True)
 class Tools:
-    """The collaborators of activities; ``link`` makes a customer's signed link from a case's id."""
+    """The collaborators of activities; ``link`` makes a customer's signed link from a message's id."""
 
     database: Database
     processors: Mapping[str, Processor]

@@ -49,6 +49,22 @@ async def claim(
     return inserted is not None
 
 
+async def find(session: AsyncSession, message_id: str) -> MessageRow | None:
+    """Find a message by its id, and keep others from changing it until the transaction ends."""
+    return await session.get(MessageRow, message_id, with_for_update=True)
+
+
+async def latest_sent(session: AsyncSession, case_id: str) -> MessageRow | None:
+    """Find the mail that a case's customer got last, or may have got."""
+    found = await session.exec(
+        select(MessageRow)
+        .where(MessageRow.case_id == case_id, col(MessageRow.state).in_((SENT, UNKNOWN)))
+        .order_by(col(MessageRow.claimed_at).desc())
+        .limit(1)
+    )
+    return found.first()
+
+
 async def all_of(session: AsyncSession, case_id: str) -> Sequence[MessageRow]:
     """List a case's messages in order of time."""
     found = await session.exec(

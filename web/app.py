@@ -19,7 +19,7 @@ from temporalio.service import RPCError
 
 from errors import BadInput, Conflict, DunwellError, NotAllowed, NotKnown
 from store import events
-from web import access, cases, pay, studio, webhooks
+from web import access, cases, mail_events, pay, studio, webhooks
 from web.pay import templates
 from web.relay import run_relay
 from web.studio import frame
@@ -67,7 +67,8 @@ def make_app(desk: Desk) -> FastAPI:
         redoc_url=None,
     )
     app.state.desk = desk
-    for room in (webhooks, cases, access, pay):
+    # SendGrid's address stands before that of any processor.
+    for room in (mail_events, webhooks, cases, access, pay):
         app.include_router(room.router)
     studio.add_to(app)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")

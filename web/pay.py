@@ -15,6 +15,7 @@ from campaigns.money import spell_money
 from errors import BadInput, BadToken, ProcessorError
 from processors.sandbox import SandboxProcessor
 from store import cases
+from web import clicks
 from web.desk import Desk, desk_of
 
 if TYPE_CHECKING:
@@ -46,11 +47,13 @@ async def _case_of(desk: Desk, token: str) -> CaseRow:
 
 @router.get("/pay/{token}")
 async def change_card(token: str, request: Request, desk: AtDesk) -> Response:
-    """Lead to the page where the card is changed; nothing is done by opening the link itself."""
+    """Lead to the page where the card is changed; opening the link itself does nothing but count."""
     try:
         row = await _case_of(desk, token)
     except BadToken as error:
         return _page(request, "notice.html", 404, title="This link does not work", text=str(error))
+    if clicks.is_a_click(request.method, request.headers):
+        await clicks.note(desk, token, row.id)
     if row.closed_at is not None:
         return _page(
             request,

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Self
 from jsonschema import Draft202012Validator, FormatChecker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
     from types import TracebackType
 
 DESCRIPTION = Path(__file__).with_name("tsg_mail_v3.json")
@@ -88,13 +88,17 @@ class Entry:
 
 
 class MailProvider:
-    """Serves on loopback while entered; ``book`` is what it took, ``requests`` counts every request."""
+    """Serves on loopback while entered; ``book`` is what it took, ``requests`` counts every request.
+
+    ``on_taking`` is called for each mail that it takes, before it answers.
+    """
 
     def __init__(self, key: str = "SG.key") -> None:
         self.key = key
         self.book: list[Entry] = []
         self.requests = 0
         self.refused_addresses: set[str] = set()
+        self.on_taking: Callable[[Entry], Awaitable[None]] | None = None
         self._orders: deque[Answer | Misbehaviour] = deque()
         self._connections: set[asyncio.Task[None]] = set()
         description = json.loads(DESCRIPTION.read_text())
@@ -152,6 +156,8 @@ class MailProvider:
         answer = self._refusal(lines[0], headers, content)
         if answer is None and (not isinstance(order, Answer) or order.taken):
             self.book.append(Entry(f"sg-{len(self.book) + 1}.{time.time_ns()}", json.loads(content), headers))
+            if self.on_taking is not None:
+                await self.on_taking(self.book[-1])
         if order is Misbehaviour.DROP_AFTER_ACCEPTING:
             return
         if order is Misbehaviour.HANG_AFTER_ACCEPTING:

@@ -60,6 +60,12 @@ def test_long_attempts_keep_different_keys() -> None:
     assert len(made) == 4
 
 
+def test_a_message_leads_back_to_its_case() -> None:
+    case = keys.case_id(WORKFLOW)
+    assert keys.case_of_message(keys.message_id(case, "day-1.message")) == case
+    assert keys.case_of_message(case) == case
+
+
 @pytest.mark.parametrize("key", [None, "", "their-key", "dunwell", " dunwell/x"])
 def test_what_others_did_is_not_ours(key: str | None) -> None:
     assert not keys.is_ours(key)

@@ -14,6 +14,7 @@ SECRET = "a key of thirty-two characters!!"
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 LIFETIME = timedelta(days=60)
 CASE = "case_abcdefgh"
+MESSAGE = f"{CASE}.day-1.message"
 
 
 @pytest.fixture
@@ -31,8 +32,19 @@ def test_a_link_leads_to_its_case_until_it_expires(links: Links) -> None:
         links.case_of(token, NOW + LIFETIME + timedelta(seconds=1))
 
 
+def test_a_link_tells_which_mail_it_stood_in(links: Links) -> None:
+    token = links.token(MESSAGE, NOW)
+    assert links.case_of(token, NOW) == CASE
+    assert links.message_of(token, NOW) == MESSAGE
+    assert links.message_of(links.token(CASE, NOW), NOW) is None
+    with pytest.raises(BadToken, match="expired"):
+        links.message_of(token, NOW + LIFETIME + timedelta(seconds=1))
+    with pytest.raises(BadToken, match="not one of ours"):
+        links.message_of(token[:-4] + "AAAA", NOW)
+
+
 def test_a_link_holds_no_character_that_a_mail_program_would_break(links: Links) -> None:
-    token = links.token(CASE, NOW)
+    token = links.token(MESSAGE, NOW)
     assert set(token) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 
 

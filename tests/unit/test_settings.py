@@ -11,6 +11,11 @@ from errors import BadSettings
 from settings import PREFIX, Settings, load_settings, secrets_of
 
 KEY = "a key of thirty-two characters!!"
+# A public key as SendGrid's dashboard shows it.
+PUBLIC_KEY = (
+    "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE8t1hKCy8RGTcrAVbe+IBAyCJLfjh"
+    "YnQ2UGP0rM7jXv6Doc5qhP5XfcSqz59qcI8RbosgJ3nouFS3AmiwCTvkuw=="
+)
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +88,8 @@ def test_every_setting_that_is_promised_is_read_from_the_environment(monkeypatch
         ("LOG_LEVEL", "LOUD", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
         ("LOG_FORMAT", "xml", "'auto', 'text' or 'json'"),
         ("LIVEMODE", "perhaps", "boolean"),
+        ("SENDGRID_WEBHOOK_KEY", "SG.1", "is no public key of the kind that SendGrid signs with"),
+        ("SENDGRID_WEBHOOK_KEY", PUBLIC_KEY[:-8], "the public key of SendGrid's signed Event Webhook"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_was_expected(
@@ -91,6 +98,13 @@ def test_a_wrong_value_is_named_with_what_was_expected(
     text = refused(monkeypatch, **{name: value})
     assert text.startswith(f"DUNWELL_{name}: ")
     assert expected in text
+
+
+def test_a_public_key_may_come_as_shown_or_as_a_file_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    filed = f"-----BEGIN PUBLIC KEY-----\n{PUBLIC_KEY[:64]}\n{PUBLIC_KEY[64:]}\n-----END PUBLIC KEY-----\n"
+    for value, read in [(PUBLIC_KEY, PUBLIC_KEY), (filed, PUBLIC_KEY), ("", None)]:
+        monkeypatch.setenv(PREFIX + "SENDGRID_WEBHOOK_KEY", value)
+        assert load_settings().sendgrid_webhook_key == read
 
 
 def test_all_wrong_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,6 +170,7 @@ def test_a_password_is_hidden_as_it_is_written_and_as_it_is_sent() -> None:
 
 def test_every_field_that_names_a_secret_is_one() -> None:
     secret = {"key", "secret", "keys"}
+    public = {"sendgrid_webhook_key"}
     for name, field in Settings.model_fields.items():
-        if secret & set(name.split("_")):
+        if secret & set(name.split("_")) and name not in public:
             assert "SecretStr" in str(field.annotation), name
