@@ -1,126 +1,23 @@
-"""What becomes of mails after they were handed over: SendGrid's events, and clicks on our own link."""
+"""What SendGrid reports of mails that were handed over: believed or not, taken in once, and acted on."""
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import httpx
 import pytest
-from sqlmodel import col, select
-from temporalio.client import Client
 
 import keys
-from plugin import dunwell_plugin
-from settings import load_settings
-from store import cases, customers, events, journal, messages
-from store.tables import EventRow, MessageRow
+from store import customers, events, messages
+from tests.integration.mail_side import ADDRESS, KEY, MINUTE, NOW, STEP, Side, opened_side
 from tests.stand_ins.sendgrid_events import SigningKey, body_of, mail_event
-from web.app import make_app
-from web.desk import Desk
 from web.mail_events import SOURCE
 from web.webhooks import LARGEST_BODY
-from wiring import make_links, open_tools
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
     from pathlib import Path
-
-    from store.tables import CaseRow, CustomerRow, EntryRow
-
-KEY = SigningKey()
-ADDRESS = "ada@example.com"
-STEP = "day-1.message"
-# Events carry whole seconds.
-NOW = datetime.now(UTC).replace(microsecond=0)
-MINUTE = timedelta(minutes=1)
-PHONE = (
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148 Safari/604.1"
-)
-BROWSER = {"User-Agent": PHONE, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
-
-
-@dataclass
-class Side:
-    """The web side on a database, without Temporal: nothing of what is tested here needs it."""
-
-    desk: Desk
-    http: httpx.AsyncClient
-
-    async def mailed(self, invoice: str, *steps: str, state: str = messages.SENT) -> CaseRow:
-        """Give an open case for which mails were handed over, one a minute."""
-        async with self.desk.tools.database.begin() as session:
-            reserved = await cases.reserve(session, "sandbox", "main", invoice, NOW, customer="cus_ada")
-            await customers.keep(session, "sandbox", "main", "cus_ada", NOW, email=ADDRESS)
-            for count, step in enumerate(steps or (STEP,)):
-                await messages.claim(
-                    session,
-                    reserved.case.id,
-                    step,
-                    "payment_failed",
-                    NOW + count * MINUTE,
-                    state=state,
-                    address=ADDRESS,
-                    subject="Your payment did not go through",
-                )
-        return reserved.case
-
-    async def report(self, *reported: dict[str, Any], **headers: str) -> httpx.Response:
-        """Report events as SendGrid does, in one request."""
-        body = body_of(*reported)
-        signed = KEY.headers(body, datetime.now(UTC)) | headers
-        return await self.http.post("/webhooks/sendgrid", content=body, headers=signed)
-
-    async def message(self, case: CaseRow, step: str = STEP) -> MessageRow:
-        async with self.desk.tools.database.read() as session:
-            row = await messages.get(session, case.id, step)
-        assert row is not None
-        return row
-
-    async def seen(self, case: CaseRow, step: str = STEP) -> tuple[datetime | None, datetime | None]:
-        row = await self.message(case, step)
-        return row.opened_at, row.clicked_at
-
-    async def inbox(self) -> Sequence[EventRow]:
-        async with self.desk.tools.database.read() as session:
-            return (await session.exec(select(EventRow).order_by(col(EventRow.number)))).all()
-
-    async def customer(self) -> CustomerRow:
-        async with self.desk.tools.database.read() as session:
-            row = await customers.get(session, "sandbox", "main", "cus_ada")
-        assert row is not None
-        return row
-
-    async def journal(self, case: CaseRow) -> Sequence[EntryRow]:
-        async with self.desk.tools.database.read() as session:
-            return await journal.entries(session, case.id)
-
-    async def open(self, names: str, **headers: str | None) -> httpx.Response:
-        """Open the link that names a case or a message, in a browser unless told otherwise."""
-        token = self.desk.links.token(names, datetime.now(UTC))
-        sent = {name: value for name, value in (BROWSER | headers).items() if value is not None}
-        return await self.http.get(f"/pay/{token}", headers=sent)
-
-
-@asynccontextmanager
-async def opened_side(database_url: str, folder: Path, **more: Any) -> AsyncIterator[Side]:
-    settings = load_settings(
-        database_url=database_url,
-        sandbox_file=folder / "sandbox.db",
-        mail_folder=folder / "mails",
-        secret_key="a key for links that only tests sign",
-        **more,
-    )
-    async with AsyncExitStack() as stack:
-        tools = await stack.enter_async_context(open_tools(settings, NOW))
-        # Never connected: nothing here starts the relay, and no route asks Temporal.
-        client = await Client.connect("127.0.0.1:1", lazy=True, plugins=[dunwell_plugin()])
-        desk = Desk(settings, tools, client, make_links(settings))
-        transport = httpx.ASGITransport(make_app(desk))
-        http = httpx.AsyncClient(transport=transport, base_url="http://dunwell.example")
-        yield Side(desk, await stack.enter_async_context(http))
 
 
 @pytest.fixture
@@ -249,6 +146,22 @@ async def test_a_replay_and_a_second_delivery_do_nothing(side: Side) -> None:
     assert (await side.customer()).refused_address is None
 
 
+async def test_what_is_delivered_several_times_in_one_moment_is_taken_in_once(side: Side) -> None:
+    first, second = await side.mailed("in_1"), await side.mailed("in_2")
+    reported = [
+        mail_event("bounce", keys.message_id(case.id, STEP), NOW, type="bounce", reason="550 unknown")
+        for case in (first, second)
+    ]
+
+    orders = [reported, reported[::-1], reported, reported[::-1]]
+    answers = await asyncio.gather(*(side.report(*order) for order in orders))
+
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert sum(answer.json()["new"] for answer in answers) == 2
+    assert [row.state for row in await side.inbox()] == [events.HANDED_ON] * 2
+    assert [len(await side.journal(case)) for case in (first, second)] == [1, 1]
+
+
 async def test_a_machine_that_opens_a_mail_is_nobody(side: Side) -> None:
     case = await side.mailed("in_1")
 
@@ -365,95 +278,3 @@ async def test_nothing_follows_from_other_events(side: Side, name: str) -> None:
 
     assert (await side.message(case), await side.customer()) == before
     assert [row.state for row in await side.inbox()] == [events.IGNORED]
-
-
-# --- clicks on our own link --------------------------------------------------------------------------
-
-
-async def test_a_link_that_a_person_follows_counts_for_the_mail_that_it_stood_in(side: Side) -> None:
-    case = await side.mailed("in_1", STEP, "day-3.message")
-    before = datetime.now(UTC)
-
-    answer = await side.open(keys.message_id(case.id, STEP))
-
-    assert answer.status_code == 200
-    opened_at, clicked_at = await side.seen(case)
-    assert opened_at == clicked_at
-    assert clicked_at is not None
-    assert before <= clicked_at <= datetime.now(UTC)
-    assert await side.seen(case, "day-3.message") == (None, None)
-    await side.open(keys.message_id(case.id, STEP))
-    assert await side.seen(case) == (opened_at, clicked_at)
-
-
-async def test_a_link_that_names_no_mail_counts_for_the_last_one_that_was_sent(side: Side) -> None:
-    case = await side.mailed("in_1", STEP, "day-3.message")
-    async with side.desk.tools.database.begin() as session:
-        await messages.claim(
-            session, case.id, "day-5.message", "last_notice", NOW + 9 * MINUTE, state=messages.DROPPED
-        )
-
-    await side.open(case.id)
-
-    assert await side.seen(case) == (None, None)
-    assert None not in await side.seen(case, "day-3.message")
-    assert await side.seen(case, "day-5.message") == (None, None)
-
-
-async def test_a_link_of_a_case_without_mails_opens_all_the_same(side: Side) -> None:
-    async with side.desk.tools.database.begin() as session:
-        case = (await cases.reserve(session, "sandbox", "main", "in_1", NOW)).case
-
-    assert (await side.open(case.id)).status_code == 200
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Sec-Fetch-Mode": "no-cors"},
-        {"Sec-Fetch-Mode": "cors"},
-        {"Sec-Purpose": "prefetch;prerender"},
-        {"Purpose": "prefetch"},
-        {"Sec-Fetch-Mode": None, "User-Agent": "Mozilla/5.0 (compatible; bingbot/2.0)"},
-        {"Sec-Fetch-Mode": None, "User-Agent": "Barracuda Sentinel (EE)"},
-        {"Sec-Fetch-Mode": None, "User-Agent": "Mozilla/5.0 BingPreview/1.0b"},
-        {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) HeadlessChrome/140.0.0.0 Safari/537.36"},
-        {"Sec-Fetch-Mode": None, "User-Agent": "curl/8.5.0"},
-        {"Sec-Fetch-Mode": None, "User-Agent": ""},
-    ],
-    ids=str,
-)
-async def test_a_program_that_looks_at_a_link_is_nobody(side: Side, headers: dict[str, str | None]) -> None:
-    case = await side.mailed("in_1")
-
-    assert (await side.open(keys.message_id(case.id, STEP), **headers)).status_code == 200
-    token = side.desk.links.token(keys.message_id(case.id, STEP), datetime.now(UTC))
-    await side.http.head(f"/pay/{token}", headers=BROWSER)
-
-    assert await side.seen(case) == (None, None)
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Sec-Fetch-Mode": None, "Sec-Fetch-Dest": None},
-        {"User-Agent": "Mozilla/5.0 (Linux; Android 9; CUBOT X19) Chrome/120.0 Mobile Safari/537.36"},
-    ],
-    ids=str,
-)
-async def test_old_browsers_and_odd_telephones_are_people(side: Side, headers: dict[str, str | None]) -> None:
-    case = await side.mailed("in_1")
-
-    await side.open(keys.message_id(case.id, STEP), **headers)
-
-    assert None not in await side.seen(case)
-
-
-async def test_a_link_that_is_not_good_counts_for_nothing(side: Side) -> None:
-    case = await side.mailed("in_1")
-    token = side.desk.links.token(keys.message_id(case.id, STEP), datetime.now(UTC))
-
-    for bad in (token[:-4] + "AAAA", side.desk.links.token("case_nobody.day-1.message", datetime.now(UTC))):
-        assert (await side.http.get(f"/pay/{bad}", headers=BROWSER)).status_code == 404
-
-    assert await side.seen(case) == (None, None)
