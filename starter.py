@@ -17,6 +17,7 @@ import typer
 from rich.live import Live
 from rich.markup import escape
 
+import account_commands
 import console
 import demo as show
 from campaigns.declines import DeclineTable
@@ -51,6 +52,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(account_commands.app, name="user")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
 Folder = Annotated[Path, typer.Option(help="Where everything local is kept.")]
 By = Annotated[str, typer.Option(help="Who asks for this; it is recorded.")]
@@ -80,6 +82,7 @@ async def _up(folder: Path) -> None:
             running["TEMPORAL_ADDRESS"] = services.temporal_address
         (folder / "running.json").write_text(json.dumps(running), encoding="utf-8")
         console.screen.print(f"[bold]web side[/]     {services.web_url}  (API key: {folder / 'api.key'})")
+        await account_commands.print_studio(services)
         console.screen.print(f"[bold]Temporal UI[/]  {services.temporal_ui or 'as your cluster has it'}")
         console.screen.print(f"[bold]mails[/]        {settings.mail_folder}")
         console.screen.print(f"[bold]processors[/]   {', '.join(sorted(services.tools.processors))}")

@@ -61,6 +61,24 @@ class Role(StrEnum):
         }[self]
 
 
+class State(StrEnum):
+    """Whether a person can sign in just now."""
+
+    ACTIVE = "active"
+    MUST_CHANGE = "has to change the password"
+    RESTS = "rests after wrong passwords"
+    DISABLED = "disabled"
+
+
+def state_of(row: AccountRow, now: datetime) -> State:
+    """Give the state of an account, the one that hinders most first."""
+    if not row.active:
+        return State.DISABLED
+    if row.locked_until is not None and row.locked_until > now:
+        return State.RESTS
+    return State.MUST_CHANGE if row.must_change else State.ACTIVE
+
+
 def pause_after(failures: int) -> timedelta | None:
     """How long the next try is not looked at, after so many wrong passwords in a row."""
     beyond = failures - FREE_TRIES
@@ -74,9 +92,9 @@ def pause_after(failures: int) -> timedelta | None:
 # --- finding ---------------------------------------------------------------------------------------
 
 
-async def get(session: AsyncSession, account_id: str) -> AccountRow:
-    """Find an account; raises NotKnown."""
-    row = await session.get(AccountRow, account_id)
+async def get(session: AsyncSession, account_id: str, *, locked: bool = False) -> AccountRow:
+    """Find an account, and with ``locked`` let nobody else change it in this time; raises NotKnown."""
+    row = await session.get(AccountRow, plain(account_id), with_for_update=locked or None)
     if row is None:
         raise NotKnown(f"there is no account '{account_id}': see who is listed among the people")
     return row
@@ -84,10 +102,16 @@ async def get(session: AsyncSession, account_id: str) -> AccountRow:
 
 async def by_email(session: AsyncSession, email: str) -> AccountRow:
     """Find an account by the address that a person signs in with; raises NotKnown."""
-    row = await _with_email(session, email)
+    row = await find(session, email)
     if row is None:
         raise NotKnown(f"nobody has an account with the e-mail address {email}")
     return row
+
+
+async def find(session: AsyncSession, email: str, *, locked: bool = False) -> AccountRow | None:
+    """Find an account by its address, if there is one."""
+    wanted = select(AccountRow).where(AccountRow.email == email)
+    return (await session.exec(wanted.with_for_update() if locked else wanted)).first()
 
 
 async def listing(session: AsyncSession) -> Sequence[AccountRow]:
@@ -98,20 +122,6 @@ async def listing(session: AsyncSession) -> Sequence[AccountRow]:
 async def exist(session: AsyncSession) -> bool:
     """Whether there is any account."""
     return (await session.exec(select(AccountRow.id).limit(1))).first() is not None
-
-
-async def _with_email(session: AsyncSession, email: str, *, locked: bool = False) -> AccountRow | None:
-    wanted = select(AccountRow).where(AccountRow.email == email)
-    if locked:
-        wanted = wanted.with_for_update()
-    return (await session.exec(wanted)).first()
-
-
-async def _locked(session: AsyncSession, account_id: str) -> AccountRow:
-    row = await session.get(AccountRow, account_id, with_for_update=True)
-    if row is None:
-        raise NotKnown(f"there is no account '{account_id}': see who is listed among the people")
-    return row
 
 
 # --- changing --------------------------------------------------------------------------------------
@@ -157,7 +167,7 @@ async def change_role(session: AsyncSession, account_id: str, role: Role, by: st
 
     Raises NotAllowed when nobody would be left to manage the accounts.
     """
-    row = await _locked(session, account_id)
+    row = await get(session, account_id, locked=True)
     if row.role == role:
         return False
     await _keep_an_administrator(session, row)
@@ -174,7 +184,7 @@ async def disable(session: AsyncSession, account_id: str, by: str, now: datetime
 
     Raises NotAllowed when nobody would be left to manage the accounts.
     """
-    row = await _locked(session, account_id)
+    row = await get(session, account_id, locked=True)
     if not row.active:
         return False
     await _keep_an_administrator(session, row)
@@ -187,7 +197,7 @@ async def disable(session: AsyncSession, account_id: str, by: str, now: datetime
 
 async def enable(session: AsyncSession, account_id: str, by: str, now: datetime) -> bool:
     """Let an account be used again, and forget its wrong passwords; True when that changed anything."""
-    row = await _locked(session, account_id)
+    row = await get(session, account_id, locked=True)
     if row.active:
         return False
     row.active, row.failures, row.locked_until = True, 0, None
@@ -203,7 +213,7 @@ async def give_password(
 
     Its wrong passwords are forgotten: this is also how an account that rests is opened again.
     """
-    row = await _locked(session, account_id)
+    row = await get(session, account_id, locked=True)
     row.password_hash, row.must_change = password_hash, must_change
     row.failures, row.locked_until = 0, None
     session.add(row)
@@ -243,7 +253,7 @@ async def begin_try(session: AsyncSession, email: str, now: datetime) -> Account
     That is where there is no such account, or it is disabled, or rests after wrong passwords. Counted
     afterwards, a hundred tries at once would all be looked at before the first was counted.
     """
-    row = await _with_email(session, email, locked=True)
+    row = await find(session, email, locked=True)
     if row is None or not row.active or (row.locked_until is not None and row.locked_until > now):
         return None
     row.failures += 1
@@ -309,5 +319,5 @@ async def sign_out(session: AsyncSession, who: sessions.SignedIn, now: datetime)
 
 async def _unchanged(session: AsyncSession, tried: AccountRow) -> AccountRow | None:
     """Find an account again whose password was looked at outside of a transaction, if it is still the same."""
-    row = await _locked(session, tried.id)
+    row = await get(session, tried.id, locked=True)
     return row if row.active and row.password_hash == tried.password_hash else None

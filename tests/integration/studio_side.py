@@ -71,6 +71,16 @@ class Browser:
             await self.open("/studio/password")
         return answer
 
+    @property
+    def token(self) -> str:
+        """The value of its session's cookie."""
+        return str(self.http.cookies["dunwell-studio"])
+
+    def plant(self, token: str) -> None:
+        """Put a session's cookie into it, in the place of its own."""
+        self.http.cookies.clear()
+        self.http.cookies.set("dunwell-studio", token, domain="studio.example", path="/")
+
     def _seen(self, answer: httpx.Response) -> httpx.Response:
         found = re.search(r'name="csrf" value="([^"]+)"', answer.text)
         if found:
@@ -94,13 +104,19 @@ class Studio:
         return Browser(await self.closing.enter_async_context(http))
 
     async def add(self, email: str, role: Role = Role.VIEWER, **more: Any) -> AccountRow:
-        """Add an account whose owner has chosen the password of all tests."""
-        hashed = await credentials.hash_password(more.pop("password", PASSWORD))
+        """Add an account with the password of all tests; ``locked_for`` and other columns may be given."""
+        hashed = await credentials.hash_password(PASSWORD)
         new = NewAccount(
             email, more.pop("name", ""), role, hashed, must_change=more.pop("must_change", False)
         )
+        locked_for = more.pop("locked_for", None)
         async with self.desk.tools.database.begin() as session:
-            return await accounts.add(session, new, "the test", self.desk.now())
+            row = await accounts.add(session, new, "the test", self.desk.now())
+            row.locked_until = self.desk.now() + locked_for if locked_for else None
+            for name, value in more.items():
+                setattr(row, name, value)
+            session.add(row)
+        return row
 
     async def signed_in(self, email: str, role: Role = Role.VIEWER) -> Browser:
         """Add an account, and give a browser in which its owner is signed in."""

@@ -42,6 +42,8 @@ def add_to(app: FastAPI) -> None:
 
     @app.get(PREFIX + "/{path:path}", include_in_schema=False)
     async def no_page(path: str, _: gate.Viewer) -> Response:
+        if path.endswith("/") or not path:
+            return RedirectResponse(f"{PREFIX}/{path}".rstrip("/"), status_code=303)
         # Only who is signed in learns which pages there are.
         raise HTTPException(404, f"there is no page '{path}' in the studio")
 

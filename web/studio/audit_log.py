@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
 from store import audit
+from store.journal import plain
 from web.desk import Desk, desk_of
 from web.studio.frame import PREFIX, page
 from web.studio.gate import Viewer
@@ -29,7 +30,7 @@ async def audit_log(
     before: Annotated[int | None, Query(ge=1, le=LARGEST)] = None,
 ) -> Response:
     """List what was changed, the latest first, by anybody or one person, of anything or one subject."""
-    filters = {"by": by.strip(), "subject": subject.strip()}
+    filters = {"by": plain(by).strip(), "subject": plain(subject).strip()}
     async with desk.tools.database.read() as session:
         found = await audit.listing(
             session,

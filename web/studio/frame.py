@@ -59,7 +59,13 @@ HTMX = {
         {"code": "[23]..", "swap": True},
         # A form that is shown again with what is wrong in it.
         {"code": "422", "swap": True},
-        {"code": "[45]..", "swap": True, "error": True, "target": "#messages", "swapOverride": "innerHTML"},
+        {
+            "code": "[45]..",
+            "swap": True,
+            "error": True,
+            "target": "#messages",
+            "swapOverride": "innerHTML show:top",
+        },
     ],
 }
 TITLES = {
@@ -115,7 +121,7 @@ def moment(value: datetime | None, empty: str = "never") -> Markup:
     """Write a time for people and for programs."""
     if value is None:
         return Markup("<span>{}</span>").format(empty)
-    shown = f"{value:%d %b %Y, %H:%M} UTC".lstrip("0")
+    shown = f"{value:%d %b %Y, %H:%M}\N{NO-BREAK SPACE}UTC".lstrip("0")
     return Markup('<time datetime="{}">{}</time>').format(f"{value:%Y-%m-%dT%H:%M:%SZ}", shown)
 
 
@@ -241,7 +247,7 @@ def trouble(request: Request, status: int, reason: str, headers: Mapping[str, st
             request, "notice.html", {"notice": Notice("error", reason)}, status_code=status
         )
         response.headers["HX-Retarget"] = "#messages"
-        response.headers["HX-Reswap"] = "innerHTML"
+        response.headers["HX-Reswap"] = "innerHTML show:#messages:top"
     else:
         response = page(request, "error.html", status=status, title=title, reason=reason)
     response.headers.update(headers or {})

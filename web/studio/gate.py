@@ -20,13 +20,13 @@ from web.desk import Desk, desk_of
 from web.studio.frame import PREFIX, cookie_name, is_htmx, is_secure
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Callable
 
 SIGN_IN, SIGN_OUT, PASSWORD = f"{PREFIX}/sign-in", f"{PREFIX}/sign-out", f"{PREFIX}/password"
 SAFE = {"GET", "HEAD", "OPTIONS"}
 CSRF_FIELD, CSRF_HEADER = "csrf", "x-csrf-token"
 # What an address within the studio is made of: no second slash at its head, no backslash, no control character.
-WITHIN = re.compile(rf"{PREFIX}(?:/[\w.~%-]+)*/?(?:\?[\w.~%&=+:@/,-]*)?", re.ASCII)
+WITHIN = re.compile(rf"{PREFIX}(?:/[\w.~%-]+)*/?(?:\?[\w.~%&=+:@/,!$'()*;?-]*)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -64,25 +64,33 @@ class ChangePasswordFirst(Exception):  # noqa: N818 - likewise
     """Somebody is signed in with a password that somebody else knows."""
 
 
-def signed_in(role: Role) -> Callable[[Request], Awaitable[Person]]:
+def signed_in(role: Role) -> Callable[[Request], AsyncIterator[Person]]:
     """Make the dependency of a route: let in whose role reaches that far, and whose request is their own."""
 
-    async def pass_through(request: Request) -> Person:
-        person = await person_of(request)
-        if person is None:
-            raise SignInFirst
-        request.state.person = person
-        if request.method not in SAFE:
-            await _check_own(request, person)
-        if person.must_change and request.url.path not in {PASSWORD, SIGN_OUT}:
-            raise ChangePasswordFirst
-        if not person.role.allows(role):
-            raise NotAllowed(
-                f"this needs the role {role}, and yours is {person.role}: ask an administrator of the studio"
-            )
-        return person
+    async def pass_through(request: Request) -> AsyncIterator[Person]:
+        try:
+            yield await _passed(request, role)
+        finally:
+            # Where a form was read for its token alone, nobody else closes what came with it.
+            await request.close()
 
     return pass_through
+
+
+async def _passed(request: Request, role: Role) -> Person:
+    person = await person_of(request)
+    if person is None:
+        raise SignInFirst
+    request.state.person = person
+    if request.method not in SAFE:
+        await _check_own(request, person)
+    if person.must_change and request.url.path not in {PASSWORD, SIGN_OUT}:
+        raise ChangePasswordFirst
+    if not person.role.allows(role):
+        raise NotAllowed(
+            f"this needs the role {role}, and yours is {person.role}: ask an administrator of the studio"
+        )
+    return person
 
 
 Viewer = Annotated[Person, Depends(signed_in(Role.VIEWER))]

@@ -1,7 +1,7 @@
 """The people who may use the studio: who they are, what they may do, and their passwords."""
 
 # Annotations are read by FastAPI where the routes are made, so they must not be postponed.
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import Response
@@ -126,11 +126,15 @@ async def _list_page(
     async with desk.tools.database.read() as session:
         rows = await accounts.listing(session)
     words = {"typed": typed or {"email": "", "name": "", "role": Role.VIEWER}, "fault": fault}
-    return page(request, "people.html", status=status, accounts=rows, now=desk.now(), **words)
+    return page(request, "people.html", status=status, accounts=rows, **_states(desk), **words)
 
 
 async def _person_page(request: Request, desk: Desk, account: str, fault: str | None = None) -> Response:
     async with desk.tools.database.read() as session:
         row = await accounts.get(session, account)
     words = {"notice": Notice("error", sentence(fault))} if fault else {}
-    return page(request, "person.html", status=409 if fault else 200, account=row, now=desk.now(), **words)
+    return page(request, "person.html", status=409 if fault else 200, account=row, **_states(desk), **words)
+
+
+def _states(desk: Desk) -> dict[str, Any]:
+    return {"now": desk.now(), "state_of": accounts.state_of}

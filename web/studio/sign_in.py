@@ -25,6 +25,7 @@ Typed = Annotated[str, Form()]
 Next = Annotated[str, Query(alias="next")]
 NextField = Annotated[str, Form(alias="next")]
 log = structlog.get_logger()
+LONGEST_EMAIL = 320
 
 # The same for an unknown address, a wrong password, a disabled account and one that rests.
 REFUSED = (
@@ -58,7 +59,7 @@ async def checked(request: Request, desk: Desk, email: str, password: str) -> Ac
     if wait:
         raise TooManyTries(wait)
     async with desk.tools.database.begin() as session:
-        tried = await accounts.begin_try(session, email.strip().lower(), now)
+        tried = await accounts.begin_try(session, _spelled(email), now)
     # Outside of the transaction: nobody's write waits for the hash.
     if await credentials.is_password(password, tried.password_hash if tried else None):
         tries.was_right(address)
@@ -68,6 +69,14 @@ async def checked(request: Request, desk: Desk, email: str, password: str) -> Ac
         async with desk.tools.database.begin() as session:
             await accounts.note_wrong(session, tried, address, now)
     return None
+
+
+def _spelled(email: str) -> str:
+    """Spell an address as accounts are kept; what is none belongs to nobody."""
+    try:
+        return credentials.read_email(email[:LONGEST_EMAIL])
+    except BadInput:
+        return ""
 
 
 # --- in and out ------------------------------------------------------------------------------------
@@ -99,7 +108,7 @@ async def sign_in(
                 await sessions.end(session, sessions.digest_of(before))
             token = await accounts.sign_in(session, tried, desk.now(), new_hash=new_hash)
     if token is None:
-        words = {"next": place_within(next_page), "email": email[:320], "fault": REFUSED}
+        words = {"next": place_within(next_page), "email": email[:LONGEST_EMAIL], "fault": REFUSED}
         return page(request, "sign_in.html", status=401, **words)
     response = see_other(request, place_within(next_page))
     gate.keep_signed_in(desk, response, token)
