@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, Column, ForeignKey, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from store.columns import counted, long_text, moment, moment_or_none
+from store.columns import counted, long_text, long_text_or_none, moment, moment_or_none
 
 
 class AccountRow(SQLModel, table=True):
@@ -66,7 +66,9 @@ class AuditRow(SQLModel, table=True):
 class DraftRow(SQLModel, table=True):
     """What a person is changing in a campaign and has not published.
 
-    ``base_version`` is the version that it began from, None for a campaign that is not there yet.
+    ``base_version`` is the version that it began from, None for a campaign that is not there yet. ``document``
+    is the text as it was left, faults and all; ``readable`` the last text that could be read as a campaign.
+    ``before`` is the text before the latest change, which ``change`` says in words.
     """
 
     __tablename__ = "drafts"
@@ -74,6 +76,9 @@ class DraftRow(SQLModel, table=True):
     campaign: str = Field(primary_key=True)
     account_id: str = Field(sa_column=Column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True))
     document: str = long_text()
+    readable: str = long_text()
+    before: str | None = long_text_or_none()
+    change: str = ""
     base_version: int | None = None
     updated_at: datetime = moment()
 

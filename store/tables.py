@@ -74,6 +74,17 @@ class CaseRow(SQLModel, table=True):
         Index("cases_of_a_customer", "processor", "account", "customer"),
         Index("cases_of_a_subscription", "processor", "account", "subscription"),
         Index("cases_of_a_campaign", "campaign", "closed_at", "id"),
+        # Holds all that store/reports.py sums up: the rows themselves, with their stories, are large.
+        Index(
+            "cases_for_reports",
+            "campaign",
+            "arm",
+            "currency",
+            "chosen_by",
+            "outcome",
+            "closed_at",
+            "amount",
+        ),
     )
 
     id: str = Field(primary_key=True)

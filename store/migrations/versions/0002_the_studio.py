@@ -84,6 +84,9 @@ def upgrade() -> None:
     sa.Column('campaign', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('account_id', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('document', sa.Text(), nullable=False),
+    sa.Column('readable', sa.Text(), nullable=False),
+    sa.Column('before', sa.Text(), nullable=True),
+    sa.Column('change', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
     sa.Column('base_version', sa.Integer(), nullable=True),
     sa.Column('updated_at', store.columns.UTCDateTime(timezone=True), nullable=False),
     sa.ForeignKeyConstraint(['account_id'], ['accounts.id'], ondelete='CASCADE'),
@@ -127,6 +130,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column('arm', sqlmodel.sql.sqltypes.AutoString(), server_default='', nullable=False))
         batch_op.add_column(sa.Column('chosen_by', sqlmodel.sql.sqltypes.AutoString(), server_default='', nullable=False))
         batch_op.create_index('cases_of_a_campaign', ['campaign', 'closed_at', 'id'], unique=False)
+        batch_op.create_index('cases_for_reports', ['campaign', 'arm', 'currency', 'chosen_by', 'outcome', 'closed_at', 'amount'], unique=False)
 
     with op.batch_alter_table('messages', schema=None) as batch_op:
         batch_op.add_column(sa.Column('opened_at', store.columns.UTCDateTime(timezone=True), nullable=True))
@@ -140,6 +144,7 @@ def downgrade() -> None:
         batch_op.drop_column('opened_at')
 
     with op.batch_alter_table('cases', schema=None) as batch_op:
+        batch_op.drop_index('cases_for_reports')
         batch_op.drop_index('cases_of_a_campaign')
         batch_op.drop_column('chosen_by')
         batch_op.drop_column('arm')
