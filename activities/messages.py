@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from email.utils import parseaddr
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import structlog
 from temporalio import activity
@@ -13,6 +13,7 @@ import contract
 import keys
 from activities.findings import learn_from_invoice
 from activities.standing import Stand, StepActivities, hold_everybody, release, stand
+from activities.telling import Addressee, facts_of
 from activities.tools import (
     STOPPED_HOLD,
     UNAVAILABLE_HOLD,
@@ -22,9 +23,8 @@ from activities.tools import (
     virtual_now,
 )
 from activities.turn import as_stored, conclude, course_of, flagged, ids
-from campaigns.declines import Ask
-from campaigns.planner import access_changes_at, next_charge_at, plan
-from campaigns.schedule import FAREWELL, NOTICE, end_at
+from campaigns.planner import plan
+from campaigns.schedule import NOTICE
 from campaigns.story import Action, Story
 from contract import Order, Report
 from errors import (
@@ -40,7 +40,6 @@ from errors import (
     SenderUnavailable,
 )
 from messaging.protocol import Mail
-from messaging.rendering import Facts
 from store import attempts, customers, journal, messages, switches
 
 if TYPE_CHECKING:
@@ -184,7 +183,18 @@ class MessageActivities(StepActivities):
         return Result(messages.SENT, mail.subject, receipt.reference)
 
     def _mail(self, at: Stand, story: Story, step: Plan, invoice: Invoice, customer: CustomerRow) -> Mail:
-        facts = self._facts(at, story, step, invoice, customer)
+        card = invoice.card if invoice.card and story.method in {None, invoice.card.id} else None
+        addressee = Addressee(
+            locale=customer.locale or "en",
+            company=parseaddr(self._tools.mail_from)[0] or "Billing",
+            link=self._tools.link(keys.message_id(story.case_id, step.id), at.now),
+            name=customer.name,
+            invoice_number=invoice.number,
+            card_network=card.network if card else None,
+            card_last4=card.last4 if card else None,
+            confirm_link=invoice.confirm_url,
+        )
+        facts = facts_of(at.campaign, story, step.id, at.now, addressee)
         rendered = self._tools.renderer.render(step.template or "", facts)
         from_name, from_address = parseaddr(self._tools.mail_from)
         return Mail(
@@ -197,45 +207,6 @@ class MessageActivities(StepActivities):
             html=rendered.html,
             text=rendered.text,
             locale=rendered.locale,
-        )
-
-    def _facts(self, at: Stand, story: Story, step: Plan, invoice: Invoice, customer: CustomerRow) -> Facts:
-        """Gather what the message may say; what comes next is asked of the planner as it is after this."""
-        campaign, now = at.campaign, at.now
-        done = {**story.done, step.id: now}
-        after = story.model_copy(update={"done": done})
-        ended = story.ending is not None
-        asks: dict[Ask, Literal["nothing", "new card", "confirm"]] = {
-            Ask.NOTHING: "nothing",
-            Ask.NEW_CARD: "new card",
-            Ask.CONFIRM: "confirm",
-        }
-        card = invoice.card if invoice.card and story.method in {None, invoice.card.id} else None
-        reminders = [action for action in story.done if action.endswith(".message")]
-        return Facts(
-            customer_name=customer.name,
-            amount=story.amount,
-            currency=story.currency,
-            locale=customer.locale or "en",
-            timezone=customer.timezone,
-            company=parseaddr(self._tools.mail_from)[0] or "Billing",
-            invoice_number=invoice.number,
-            failed_at=story.failed_at,
-            decline_words=(story.decline or "").replace("_", " ")
-            if story.disclose and story.decline
-            else None,
-            ask=asks[story.ask],
-            has_card=story.has_card,
-            card_network=card.network if card else None,
-            card_last4=card.last4 if card else None,
-            next_charge_at=None if ended else next_charge_at(campaign, after, now),
-            ends_at=None if ended else end_at(campaign, after),
-            final_action=str(campaign.end.action),
-            access=str(story.access),
-            access_changes_at=None if ended else access_changes_at(campaign, after, now),
-            link=self._tools.link(keys.message_id(story.case_id, step.id), now),
-            confirm_link=invoice.confirm_url,
-            reminder=bool(reminders) and step.id != FAREWELL,
         )
 
     async def _settled(self, at: Stand, story: Story, step: Plan, result: Result) -> Report:
