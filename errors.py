@@ -27,6 +27,7 @@ An error's text says what happened, to which id, and what to do next.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,21 +43,35 @@ class BadInput(DunwellError):
     """What was sent cannot be used, and nothing was stored or started for it."""
 
 
+class Severity(StrEnum):
+    """How much a fault matters: an error keeps a campaign from being published, a warning is shown."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
 @dataclass(frozen=True)
 class Fault:
-    """One thing wrong in a campaign document, with its place and a way out."""
+    """One thing wrong in a campaign document, with its place and a way out.
+
+    ``arm`` is None where it is so in every arm.
+    """
 
     file: str
     line: int
     step: str | None
     what: str
     suggestion: str | None = None
+    severity: Severity = Severity.ERROR
+    arm: str | None = None
 
     def __str__(self) -> str:
-        """Render as ``file:line: step day-1: what (suggestion)``."""
-        step = f"step {self.step}: " if self.step else ""
+        """Render as ``file:line: arm b, step day-1: what (suggestion)``; a warning says that it is one."""
+        warning = "warning: " if self.severity is Severity.WARNING else ""
+        named = (("arm", self.arm), ("step", self.step))
+        where = ", ".join(f"{kind} {name}" for kind, name in named if name)
         suggestion = f" ({self.suggestion})" if self.suggestion else ""
-        return f"{self.file}:{self.line}: {step}{self.what}{suggestion}"
+        return f"{self.file}:{self.line}: {warning}{where + ': ' if where else ''}{self.what}{suggestion}"
 
 
 class BadCampaign(BadInput):
