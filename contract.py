@@ -21,6 +21,7 @@ from campaigns.story import Outcome, Plan, Status, Story, Trigger, Value
 
 RECOVER_PAYMENT = "RecoverPayment"
 SETTLE_LATE_FACT = "SettleLateFact"
+MOVE_CASES = "MoveCases"
 
 MAIN_QUEUE = "dunwell"
 
@@ -34,8 +35,13 @@ END_SUBSCRIPTION = "end_subscription"
 CHECK_INVOICE = "check_invoice"
 ASK_FOR_REVIEW = "ask_for_review"
 SETTLE_FACT = "settle_late_fact"
+MOVE_BATCH = "move_batch"
+NOTE_MOVE = "note_move"
+FINISH_MOVE = "finish_move"
 
 STATUS = "status"
+PROGRESS = "progress"
+PAUSE_MOVE, RESUME_MOVE, STOP_MOVE = "pause", "resume", "stop"
 
 # Trouble that passes by itself: the step is tried again after a while, and no person is called.
 PASSING_TROUBLE = frozenset(
@@ -376,7 +382,82 @@ class CaseStatus(Value):
     timeline: tuple[Line, ...] = ()
 
 
+# --- moving running cases to another version ---------------------------------------------------
+
+
+class MoveOrder(Value):
+    """A move to carry out; what is to be moved, and where to, stands in the database under its id.
+
+    ``batch`` cases are asked by one activity, ``at_once`` of them at a time, with a ``pause`` between
+    batches. ``carried`` is set by the workflow itself when it continues as a new run.
+    """
+
+    move: str
+    batch: int = Field(default=50, ge=1)
+    at_once: int = Field(default=10, ge=1)
+    pause: Duration = timedelta(seconds=1)
+    carried: MoveStatus | None = None
+
+
+class MoveRequest(Wish):
+    """What a person wants of a move that goes on: to let it rest, go on, or end."""
+
+
+class MoveBatch(Value):
+    """The next cases to ask: those whose id comes after ``after``."""
+
+    move: str
+    after: str
+    limit: int
+    at_once: int
+
+
+class MoveBatchReport(Value):
+    """What became of a batch.
+
+    ``after`` is where the next begins, empty where this pass is over. ``left`` is then how many cases are
+    still to be asked or to answer; ``opening`` says that cases may still appear on an older version.
+    ``over`` says that the move has been ended in the database.
+    """
+
+    after: str
+    moved: int = 0
+    refused: int = 0
+    closed: int = 0
+    unanswered: int = 0
+    left: int = 0
+    opening: bool = False
+    over: bool = False
+
+
+class MoveNote(Value):
+    """A new state of a move, to be written down with who wanted it and why."""
+
+    move: str
+    state: str
+    by: str
+    why: str
+
+
+class MoveStatus(Value):
+    """The answer of a move's ``progress`` query, and what it takes with it into a new run.
+
+    The counts are those of answers; a case that was asked twice because a worker died counts once.
+    """
+
+    move: str
+    state: str = "running"
+    after: str = ""
+    moved: int = 0
+    refused: int = 0
+    closed: int = 0
+    unanswered: int = 0
+    passes: int = 0
+    sentence: str = ""
+
+
 OpenCase.model_rebuild()
+MoveOrder.model_rebuild()
 
 
 def read_news(news: News) -> Fact | Wish:

@@ -31,6 +31,16 @@ def late_fact_workflow_id(case: str, event: str) -> str:
     return f"late/{case}/{event}"
 
 
+def move_workflow_id(move: str) -> str:
+    """Name the workflow that moves running cases to another version."""
+    return f"move/{move}"
+
+
+def move_update_id(move: str) -> str:
+    """Name the wish that a move puts to each case: asked again under it, a case answers once."""
+    return f"move.{move}"
+
+
 def charge_key(workflow: str, attempt: str, suffix: int) -> str:
     """Build the idempotency key of a charge; ``suffix`` rises only when it is proven not to have happened.
 

@@ -8,11 +8,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from campaigns.arms import assign, for_case, share_of
-from campaigns.document import NO_TIME
+from campaigns.document import MESSAGE, NO_TIME
 from campaigns.durations import spell_duration
-from campaigns.planner import plan
-from campaigns.schedule import parts
-from campaigns.story import Action, Hold
+from campaigns.planner import due_now
+from campaigns.schedule import NOTICE, end_at, parts, planned_end
+from campaigns.story import Hold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from campaigns.document import Campaign
     from campaigns.story import Story
-
-ACTS = frozenset({Action.CHARGE, Action.MESSAGE, Action.ACCESS, Action.ALERT, Action.END})
 
 
 class PastRule(StrEnum):
@@ -41,59 +39,89 @@ class Moving:
     spread: timedelta = NO_TIME
 
 
-def _course_after(story: Story, target: Moving, attributes: Mapping[str, object]) -> tuple[Campaign, str]:
-    """Give the new version as it is for a case, and the arm that the case is in from then on.
-
-    The arm is kept where the version still has it; otherwise another is chosen, never a holdout.
-    """
-    customer = f"{story.processor}/{story.account}/{story.customer}"
-    arm = assign(target.campaign, customer, story.arm, running=True)
-    return for_case(target.campaign, story.model_copy(update={"arm": arm}), attributes), arm
-
-
 def moved(
     story: Story, old: Campaign, target: Moving, attributes: Mapping[str, object], now: datetime
 ) -> tuple[Story, Campaign]:
     """Give the story of a case as it goes on under another version, and that version as it is for the case.
 
-    What was done stays done, counters and budgets stay, and a step that was passed over is not taken up
-    again, unless it was an earlier move that left it behind. Steps that the version puts into the past
-    are left out (``SKIP``), or the latest of each kind is done (``ONCE``). What a person moved stays where
-    it was put, as long as the version has that step.
+    ``old`` is the campaign as it is for the case now. What was done stays done, counters and budgets stay,
+    and a step that was passed over is not taken up again, unless it was an earlier move that left it behind.
+    Steps that the version puts into the past are left out (``SKIP``), or the latest of each kind is done
+    (``ONCE``). What a person moved stays where it was put. Nobody's end is brought forward to within the
+    late grace without a word to the customer.
     """
-    new, arm = _course_after(story, target, attributes)
-    were_due = {part.id for part in parts(old, story) if part.at <= now}
-    ids = {step.id for step in new.steps} | {"end"}
+    after, new = carried_over(story, old, target, attributes, now)
+    return spread_out(story, old, after, new, target, now), new
+
+
+def carried_over(
+    story: Story, old: Campaign, target: Moving, attributes: Mapping[str, object], now: datetime
+) -> tuple[Story, Campaign]:
+    """Do the same as ``moved``, before what is due at once is spread."""
+    arm = _arm_after(story, old, target.campaign)
+    new = for_case(target.campaign, story.model_copy(update={"arm": arm}), attributes)
+    # What was passed over is not due any more: a move back must not find it there.
+    still_due = {part.id for part in parts(old, story) if part.at <= now} - {*story.passed}
     kept = tuple(action for action in story.passed if action not in story.put_past)
-    story = story.model_copy(
+    after = story.model_copy(
         update={
             "campaign": target.campaign.name,
             "version": target.version,
             "arm": arm,
-            "moved": {step: at for step, at in story.moved.items() if step in ids},
             "passed": kept,
             "put_past": (),
         }
     )
-    behind = [part.id for part in parts(new, story) if part.at <= now]
-    behind = [action for action in behind if action not in {*story.done, *kept}]
     if target.past is PastRule.SKIP:
-        left = tuple(action for action in behind if action not in were_due)
-        story = story.model_copy(update={"passed": (*kept, *left), "put_past": left})
-    return _spread(story, new, target, now), new
+        behind = [part.id for part in parts(new, after) if part.at <= now]
+        left = tuple(action for action in behind if action not in {*story.done, *kept, *still_due})
+        after = after.model_copy(update={"passed": (*kept, *left), "put_past": left})
+    if _is_cut_short(story, old, after, new, now) is not after.short_notice:
+        after = after.model_copy(update={"short_notice": not after.short_notice})
+    return after, new
 
 
-def _spread(story: Story, new: Campaign, target: Moving, now: datetime) -> Story:
-    """Put off what is due at once by the case's own share of the time, so that a thousand do not act together."""
-    due = plan(new, story, now)
-    if target.spread <= NO_TIME or due.action not in ACTS or due.at is None or due.at > now:
-        return story
-    share = share_of(story.case_id, target.campaign.name, str(target.version))
+def _arm_after(story: Story, old: Campaign, document: Campaign) -> str:
+    """Keep the arm where the version still has it; otherwise another is chosen, never a holdout.
+
+    An arm that has become a holdout is none for a case that was written to.
+    """
+    customer = f"{story.processor}/{story.account}/{story.customer}"
+    held_out = {arm.name for arm in document.arms if arm.holdout}
+    earlier = "" if story.arm in held_out and not old.is_holdout else story.arm
+    return assign(document, customer, earlier, running=True)
+
+
+def _is_cut_short(story: Story, old: Campaign, after: Story, new: Campaign, now: datetime) -> bool:
+    """Whether the end has come so near that the customer has to be told, and has to have the late grace.
+
+    Not where a mail is still to come before it, nor where the end was as near before.
+    """
+    if new.is_holdout or NOTICE in after.done:
+        return False
+    ends = planned_end(new, after)
+    nearer = story.short_notice or ends < end_at(old, story)
+    if not nearer or ends >= now + new.end.late_grace:
+        return False
+    mails = [part for part in parts(new, after) if part.kind == MESSAGE and part.id not in after.passed]
+    return not any(part.may and now < part.at < ends for part in mails)
+
+
+def spread_out(
+    before: Story, old: Campaign, after: Story, new: Campaign, target: Moving, now: datetime
+) -> Story:
+    """Put off what becomes due at once by the case's own share of the time: a thousand must not act together.
+
+    What was due at once before the move is not put off by it, least of all what a customer is waiting for.
+    """
+    became = [action for action in due_now(new, after, now) if action not in due_now(old, before, now)]
+    share = share_of(after.case_id, target.campaign.name, str(target.version))
     until = now + timedelta(seconds=int(share * target.spread.total_seconds()))
+    if not became or until <= now or (after.hold and after.hold.action in became and after.hold.until > now):
+        return after
     why = (
         f"moved to version {target.version}: what became due at once is spread over"
         f" {spell_duration(target.spread)}"
     )
-    return (
-        story.model_copy(update={"hold": Hold(action=due.id, until=until, why=why)}) if until > now else story
-    )
+    hold = Hold(action=became[0], also=tuple(became[1:]), until=until, why=why)
+    return after.model_copy(update={"hold": hold})

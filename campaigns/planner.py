@@ -8,6 +8,7 @@ people who stopped the case, a promise, and only then the calendar.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from campaigns.declines import Ask
@@ -42,28 +43,52 @@ AWAKE = frozenset({Lever.CARD_UPDATE, Lever.CUSTOMER})
 ONE_OF_A_KIND = frozenset({CHARGE, ACCESS, MESSAGE})
 
 
-def plan(campaign: Campaign, story: Story, now: datetime) -> Plan:
-    """Give the next action; the same campaign, story and time always give the same answer."""
+def plan(campaign: Campaign, story: Story, now: datetime, every: Sequence[Due] | None = None) -> Plan:
+    """Give the next action; the same campaign, story and time always give the same answer.
+
+    ``every`` are the case's parts, where whoever asks has them at hand.
+    """
     return (
         _after_the_end(campaign, story, now)
         or _at_once(campaign, story, now)
         or _stopped(story, now)
         or _promised(campaign, story, now)
-        or _on_the_calendar(campaign, story, now)
+        or _on_the_calendar(campaign, story, now, every or parts(campaign, story))
     )
 
 
-def overtaken(campaign: Campaign, story: Story, now: datetime) -> tuple[str, ...]:
-    """List the due actions that will never be done: something later took their place, or they do not apply."""
+def overtaken(
+    campaign: Campaign, story: Story, now: datetime, every: Sequence[Due] | None = None
+) -> tuple[str, ...]:
+    """List the due actions that will never be done: something later took their place, or they do not apply.
+
+    ``every`` are the case's parts, where whoever asks has them at hand.
+    """
     if story.ending or story.closed:
         return ()
-    every = parts(campaign, story)
+    every = every or parts(campaign, story)
     kept = {part.id for part in _to_do(campaign, story, now, every)}
     settled = {*story.done, *story.passed, *kept}
     if story.unsettled:
         # Its outcome is still asked for, however late it gets.
         settled.add(story.unsettled.id)
     return tuple(part.id for part in every if part.at <= now and part.id not in settled)
+
+
+def due_now(campaign: Campaign, story: Story, now: datetime) -> tuple[str, ...]:
+    """List the actions that the campaign is ready to do now, or as soon as their hours allow, in order.
+
+    That is, were it not for a hold, a pause, a promise or a person who has to look.
+    """
+    if story.ending or story.closed:
+        return ()
+    every = parts(campaign, story)
+    found = [part.id for part in _to_do(campaign, story, now, every)]
+    if _announce_late_end(campaign, story, now, every):
+        found.append(NOTICE)
+    elif end_at(campaign, story) <= now:
+        found.append(FINAL)
+    return tuple(found)
 
 
 def why_no_charge(campaign: Campaign, story: Story) -> str | None:
@@ -203,8 +228,9 @@ def _to_do(campaign: Campaign, story: Story, now: datetime, every: Sequence[Due]
     latest: dict[str, Due] = {}
     ends = planned_end(campaign, story)
     for part in every:
-        # What the calendar puts past the end is never done: the end itself speaks then.
-        if part.at <= now and part.holds and part.at < ends:
+        # What the calendar puts past the end is never done: the end itself speaks then. What a move left
+        # behind must not take the place of what was waiting already.
+        if part.at <= now and part.holds and part.at < ends and part.id not in story.put_past:
             latest[part.kind if part.kind in ONE_OF_A_KIND else part.id] = part
     kept = [part for part in latest.values() if _is_to_do(campaign, story, now, every, part)]
     return sorted(kept, key=lambda part: (ASK, CHARGE, ACCESS, MESSAGE, ALERT).index(part.kind))
@@ -233,38 +259,39 @@ def _told_since(story: Story, moment: datetime) -> bool:
 
 
 def _announce_late_end(campaign: Campaign, story: Story, now: datetime, every: Sequence[Due]) -> bool:
-    """Whether the end has come without the customer having been told in time."""
+    """Whether the end has come, or was brought near, without the customer having been told in time."""
     planned = end_at(campaign, story)
-    if now < planned or NOTICE in story.done or NOTICE in story.passed or campaign.is_holdout:
+    if NOTICE in story.done or NOTICE in story.passed or campaign.is_holdout:
+        return False
+    if story.short_notice:
+        return True
+    if now < planned:
         return False
     telling = [part for part in every if part.kind == MESSAGE and (part.holds or part.id in story.done)]
     return (bool(telling) and telling[-1].id not in story.done) or now - planned > LATE
 
 
-def _on_the_calendar(campaign: Campaign, story: Story, now: datetime) -> Plan:
+def _on_the_calendar(campaign: Campaign, story: Story, now: datetime, every: Sequence[Due]) -> Plan:
     """Plan whatever comes first: what is due, as soon as its hours allow, what is to come, or the end.
 
-    Of what is due the charge goes first, so that a message never says what is no longer so; where the
-    charge has to wait for its hours and not for the processor, the others go on.
+    Of what is due the charge goes first, so that a message never says what is no longer so: what holds the
+    charge holds the others. Where the charge has to wait for its hours only, they go on.
     """
-    every = parts(campaign, story)
     found: list[tuple[datetime, Due]] = []
     wait = now
     for part in _to_do(campaign, story, now, every):
-        at = max(opens(campaign, story, part, now), wait)
-        held = _not_before_hold(story, part.id, at)
-        if part.kind == CHARGE and held > at:
-            wait = held
-        found.append((held, part))
+        free = _not_before_hold(story, part.id, wait)
+        if part.kind == CHARGE:
+            wait = free
+        found.append((opens(campaign, story, part, free), part))
     found += [(part.at, part) for part in _to_come(campaign, story, now, every)]
-    last = (
-        _late_notice(campaign, story, now)
-        if _announce_late_end(campaign, story, now, every)
-        else _final_action(campaign, story, now)
-    )
-    first = min(found, key=lambda choice: choice[0], default=None)
-    if first is None or (last.at is not None and last.at < first[0]):
-        return last
+    first = min(found, key=itemgetter(0), default=None)
+    if _announce_late_end(campaign, story, now, every):
+        last = _late_notice(campaign, story, now)
+        if first is None or (last.at is not None and last.at < first[0]):
+            return last
+    elif first is None or _final_at(campaign, story, now) < first[0]:
+        return _final_action(campaign, story, now)
     return _step_plan(campaign, story, first[1], first[0], every)
 
 
@@ -285,13 +312,14 @@ def _to_come(campaign: Campaign, story: Story, now: datetime, every: Sequence[Du
 
 
 def _late_notice(campaign: Campaign, story: Story, now: datetime) -> Plan:
-    at = mail_opens(campaign, story, now)
+    at = mail_opens(campaign, story, _not_before_hold(story, NOTICE, now))
+    come = "was brought forward" if story.short_notice else "has come"
     return Plan(
         action=Action.MESSAGE,
         id=NOTICE,
-        at=_not_before_hold(story, NOTICE, at),
+        at=at,
         why=(
-            "the end has come without a word to the customer: the customer is told, and has"
+            f"the end {come} without a word to the customer: the customer is told, and has"
             f" {spell_duration(campaign.end.late_grace)} before the final action"
         ),
         step="end",
@@ -300,12 +328,16 @@ def _late_notice(campaign: Campaign, story: Story, now: datetime) -> Plan:
     )
 
 
+def _final_at(campaign: Campaign, story: Story, now: datetime) -> datetime:
+    return _not_before_hold(story, FINAL, max(now, end_at(campaign, story)))
+
+
 def _final_action(campaign: Campaign, story: Story, now: datetime) -> Plan:
     ends = end_at(campaign, story)
     return Plan(
         action=Action.END,
         id=FINAL,
-        at=_not_before_hold(story, FINAL, max(now, ends)),
+        at=_final_at(campaign, story, now),
         why=f"the campaign ends {spell_duration(ends - story.failed_at)} after the failed payment",
         step="end",
         final_action=campaign.end.action,
@@ -315,7 +347,7 @@ def _final_action(campaign: Campaign, story: Story, now: datetime) -> Plan:
 def _step_plan(campaign: Campaign, story: Story, part: Due, at: datetime, every: Sequence[Due]) -> Plan:
     step = part.step
     why = f"step {step.id}: {spell_time(campaign, story, part, at)}"
-    if story.hold and story.hold.action == part.id and at >= story.hold.until:
+    if story.hold and story.hold.covers(part.id) and at >= story.hold.until:
         why = story.hold.why
     elif part.kind == MESSAGE and step.retry and (blocked := why_no_charge(campaign, story)):
         why = f"{why}; no charge: {blocked}"
@@ -356,7 +388,7 @@ def _following(campaign: Campaign, story: Story, moment: datetime, every: Sequen
 
 
 def _not_before_hold(story: Story, action: str, at: datetime) -> datetime:
-    if story.hold and story.hold.action == action:
+    if story.hold and story.hold.covers(action):
         return max(at, story.hold.until)
     return at
 

@@ -83,11 +83,19 @@ class Pending(Value):
 
 
 class Hold(Value):
-    """An action that could not be done, and when to try it again."""
+    """An action that could not be done, or had better wait, and when to try it again.
+
+    ``also`` are other actions that wait for the same time.
+    """
 
     action: str
     until: Moment
     why: str
+    also: tuple[str, ...] = ()
+
+    def covers(self, action: str) -> bool:
+        """Whether an action is held."""
+        return action == self.action or action in self.also
 
 
 class Pause(Value):
@@ -167,6 +175,7 @@ class Story(Value):
     passed: tuple[str, ...] = ()
     put_past: tuple[str, ...] = ()
     moved: dict[str, Moment] = {}
+    short_notice: bool = False
 
     pending: Pending | None = None
     card_notice: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Column, ForeignKey, UniqueConstraint
+from sqlalchemy import JSON, Column, ForeignKey, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from store.columns import counted, long_text, long_text_or_none, moment, moment_or_none
@@ -91,6 +91,16 @@ class MoveRow(SQLModel, table=True):
     """
 
     __tablename__ = "moves"
+    __table_args__ = (
+        # Two at once would move the same cases to and fro.
+        Index(
+            "one_move_a_campaign",
+            "campaign",
+            unique=True,
+            sqlite_where=text("finished_at IS NULL"),
+            postgresql_where=text("finished_at IS NULL"),
+        ),
+    )
 
     id: str = Field(primary_key=True)
     campaign: str = Field(index=True)
@@ -106,7 +116,11 @@ class MoveRow(SQLModel, table=True):
 
 
 class MoveCaseRow(SQLModel, table=True):
-    """What became of one case in a move: ``moved``, ``refused`` or ``closed``, with the case's own answer."""
+    """What became of one case in a move, with the case's own answer.
+
+    ``state``: ``asked`` until it has answered, then ``moved``, ``refused``, ``closed`` (it had ended), or
+    ``unanswered`` where nobody waits any longer. ``at`` is when it was asked, then when it answered.
+    """
 
     __tablename__ = "move_cases"
     __table_args__ = (UniqueConstraint("move_id", "case_id", name="each_case_once_a_move"),)

@@ -61,6 +61,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('moves', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_moves_campaign'), ['campaign'], unique=False)
+        batch_op.create_index('one_move_a_campaign', ['campaign'], unique=True, sqlite_where=sa.text('finished_at IS NULL'), postgresql_where=sa.text('finished_at IS NULL'))
 
     op.create_table('what_ifs',
     sa.Column('id', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -167,6 +168,7 @@ def downgrade() -> None:
 
     op.drop_table('what_ifs')
     with op.batch_alter_table('moves', schema=None) as batch_op:
+        batch_op.drop_index('one_move_a_campaign')
         batch_op.drop_index(batch_op.f('ix_moves_campaign'))
 
     op.drop_table('moves')
