@@ -12,6 +12,7 @@ from temporalio.worker import Worker
 
 import contract
 from activities.cases import CaseActivities
+from activities.late import LateActivities
 from activities.messages import MessageActivities
 from activities.opening import OpeningActivities
 from activities.payments import PaymentActivities
@@ -153,9 +154,9 @@ def activities_of(tools: Tools) -> Sequence[Callable[..., object]]:
         cases.plan_next_step,
         cases.ask_for_review,
         cases.alert_team,
-        cases.settle_late_fact,
         payments.check_invoice,
         payments.end_subscription,
+        LateActivities(tools).settle_late_fact,
         messages.send_message,
         messages.set_access,
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,13 +11,14 @@ from temporalio import activity
 
 import contract
 import keys
+from activities.late import settle_while_closing
 from activities.news import Taken, fact_key, take_fact
 from activities.tools import Tools, virtual_now
 from activities.turn import as_stored, attributes_of, conclude, course_of, flagged, ids, money
 from activities.wishes import grant, move, summary
 from campaigns.document import ASK
 from campaigns.planner import overtaken, plan
-from campaigns.story import Action, Hold, Outcome, Story
+from campaigns.story import Action, Hold, Story
 from contract import Cancel, Fact, LateFact, MoveToVersion, News, Order, Report, Trouble, Wish, WishAnswer
 from errors import NotKnown
 from store import attempts, campaigns, cases, journal
@@ -97,7 +97,8 @@ class CaseActivities:
         story = digest.story
         if story.ending:
             if fact_key(fact) not in story.seen:
-                text, flag = await settle(session, story.case_id, news.name, fact.event, news.body, now)
+                late = LateFact(case_id=story.case_id, name=news.name, event=fact.event, body=news.body)
+                text, flag = await settle_while_closing(session, digest.campaign, story, late, now)
                 digest.story = flagged(story, flag) if flag else story
                 digest.lines.append(text)
             return
@@ -215,57 +216,6 @@ class CaseActivities:
                 story = story.model_copy(update={"done": {**story.done, step.id: now}})
                 log.info("team.alerted", **ids(story), step=step.id, kind=kind)
             return await conclude(session, campaign, story, now, lines)
-
-    @activity.defn(name=contract.SETTLE_FACT)
-    async def settle_late_fact(self, late: LateFact) -> str:
-        """Write down a fact that came after the end of its case, and tell a person where money is concerned."""
-        async with self._tools.database.begin() as session:
-            text, flag = await settle(session, late.case_id, late.name, late.event, late.body, virtual_now())
-            row = await cases.get(session, late.case_id)
-            if row is not None and row.story and flag:
-                story = flagged(Story.model_validate(row.story), flag)
-                row.story = story.model_dump(mode="json", exclude_unset=True)
-                session.add(row)
-            return text
-
-
-async def settle(
-    session: AsyncSession, case_id: str, name: str, event: str, body: str, now: datetime
-) -> tuple[str, str | None]:
-    """Record a fact that changes nothing any more; gives the line that says so, and a flag where one is due.
-
-    A payment after a final action, a dispute, and a cancel that came while a charge was under way are
-    told to a person: each may call for money back or a subscription restored.
-    """
-    row = await cases.get(session, case_id)
-    if row is None:
-        return f"{name} came for {case_id}, which is not known", None
-    ended = f"the case had ended ({row.sentence or row.outcome})"
-    fresh = await journal.enter(session, case_id, f"late.{event}", journal.FACT, f"{name}, but {ended}", now)
-    recovered = row.outcome == Outcome.RECOVERED
-    flags = {
-        "cancel": "cancelled meanwhile" if recovered else None,
-        "payment_succeeded": None
-        if recovered or row.outcome == Outcome.RECOVERED_ELSEWHERE
-        else "paid after the end",
-        "invoice_changed": _money_back(body),
-    }
-    flag = flags.get(name)
-    if flag and fresh:
-        await journal.alert(
-            session, f"{case_id}.late.{event}", flag, f"{case_id}: {flag}; {ended}", now, case_id
-        )
-        log.warning("case.late_fact", case=case_id, invoice=row.invoice, fact=name, why=flag)
-    return f"{name} came after the end and changed nothing: {ended}", flag
-
-
-def _money_back(body: str) -> str | None:
-    """Name the dispute or refund that a change reports, if it is one."""
-    try:
-        what = str(json.loads(body).get("what", ""))
-    except (ValueError, AttributeError):
-        return None
-    return what if "dispute" in what or "refund" in what else None
 
 
 def _urgency(news: News) -> int:

@@ -65,8 +65,13 @@ def nothing_pending() -> dict[str, object]:
     }
 
 
+def is_paid(invoice: Invoice) -> bool:
+    """Whether nothing is owed any more because it was paid or credited."""
+    return invoice.state is InvoiceState.PAID or (invoice.state is InvoiceState.OPEN and invoice.amount == 0)
+
+
 def _ending(story: Story, invoice: Invoice, attempts: Sequence[AttemptRow], now: datetime) -> Ending | None:
-    if invoice.state is InvoiceState.PAID or (invoice.state is InvoiceState.OPEN and invoice.amount == 0):
+    if is_paid(invoice):
         return _paid(story, invoice, attempts, now)
     if invoice.disputed:
         return Ending(outcome=Outcome.DISPUTED, at=now, why="the payment is disputed")

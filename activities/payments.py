@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 Answer = TypeVar("Answer")
+# Ends the journal's line of a final action that was none of our doing.
+SO_BEFORE = "it was so already"
 
 
 def reading(story: Story) -> str:
@@ -303,9 +305,7 @@ class PaymentActivities(StepActivities):
             keys.subscription_key(story.workflow_id, action),
         )
         result = await self._with_key(at, acting(story), change)
-        return f"final action {words}" + (
-            ": it was so already" if result is ChangeResult.ALREADY_SO else ": done"
-        )
+        return f"final action {words}: {SO_BEFORE if result is ChangeResult.ALREADY_SO else 'done'}"
 
     async def _unsettled(self, at: Stand, step: Plan, why: str) -> Report:
         """Keep asking what became of a charge, and hand it to a person when patience ends."""

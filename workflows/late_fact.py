@@ -14,7 +14,10 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn(name=contract.SETTLE_LATE_FACT)
 class SettleLateFact:
-    """Writes the fact down, and tells a person where money is concerned; never charges or mails."""
+    """Writes the fact down, and tells a person where money is concerned; never charges or mails.
+
+    A late payment may undo the final action, where the campaign says so.
+    """
 
     @workflow.run
     async def run(self, late: LateFact) -> str:

@@ -84,7 +84,7 @@ class Books:
         times = [row.at for row in self.journal if row.kind == journal.SUBSCRIPTION]
         made = [call for call in self.calls if keys.is_ours(call.key)]
         return [
-            (at, f"subscription {call.change} -> {call.result}")
+            (at, f"{'reinstatement' if call.undone else 'subscription'} {call.change} -> {call.result}")
             for at, call in zip(times, made, strict=False)
         ]
 
