@@ -20,7 +20,6 @@ from campaigns.reading import read_campaign
 from errors import BadInput, DunwellError, NotKnown
 from local import local_settings
 from logs import configure_logs, forward_temporal_lines
-from messaging.rendering import Renderer
 from settings import Settings, load_settings, secrets_of
 from store import campaigns, cases
 from web.desk import Desk
@@ -116,7 +115,7 @@ async def named_campaign(name: str) -> Campaign:
         if name not in shipped:
             raise NotKnown(f"no campaign is called '{name}': there are {', '.join(shipped)}; or name a file")
     text = await asyncio.to_thread(read_text, path)
-    return read_campaign(text, file=str(path), templates=Renderer().names())
+    return read_campaign(text, file=str(path))
 
 
 def faults_of(error: ValueError) -> str:

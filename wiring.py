@@ -57,7 +57,7 @@ async def open_tools(settings: Settings, now: datetime) -> AsyncIterator[Tools]:
     try:
         async with database.begin() as session:
             await claim_installation(session, settings.livemode, now)
-            await publish_library(session, now, renderer.names())
+            await publish_library(session, now)
         yield Tools(
             database=database,
             processors=processors,

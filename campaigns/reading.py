@@ -1,51 +1,49 @@
-"""Campaign documents from text: every fault at once, each with file, line, step and a way out."""
+"""Campaign documents from text: every fault at once, each with file, line, step and a way out.
+
+What is found here does not parse, or cannot be meant. What parses and would hurt is found by
+``campaigns/checking.py``.
+"""
 
 from __future__ import annotations
 
-import difflib
-from typing import TYPE_CHECKING, Any
+import re
+import types
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
-from campaigns.document import Campaign, End, Messages, Step
-from campaigns.segments import Takes
-from errors import BadCampaign, Fault
+from campaigns.document import Campaign
+from campaigns.source import Source
+from campaigns.suggestions import CURRENCIES, country_meant, nearest, nearest_or_all, time_zones
+from errors import BadCampaign
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-PARTS: dict[str | int, type[BaseModel]] = {"steps": Step, "end": End, "takes": Takes, "messages": Messages}
+    from campaigns.source import Place
+    from errors import Fault
+
+Words = tuple[str, str | None]
+# pydantic names the branch of a choice that it tried in the place itself.
+BRANCH = re.compile(r"^(\[key\]|constrained-int|literal\[.*\])$")
+CURRENCY_PATTERN, COUNTRY_PATTERN = "^[A-Za-z]{3}$", "^[A-Za-z]{2}$"
+DAYS_OF_THE_MONTH = ("calendar", "paydays", "days")
+TOO_LITTLE, TOO_MUCH = ("greater_than_equal", "ge", "least"), ("less_than_equal", "le", "most")
 
 
-def read_campaign(text: str, *, file: str, templates: Collection[str] | None = None) -> Campaign:
-    """Turn YAML into a campaign.
+def read_campaign(text: str, *, file: str) -> Campaign:
+    """Turn YAML into a campaign; raises BadCampaign with every fault found, never only the first."""
+    return campaign_from(Source(text, file))
 
-    ``templates`` are the mail templates that exist; None leaves them unchecked.
-    Raises BadCampaign with every fault found, never only the first.
-    """
+
+def campaign_from(source: Source) -> Campaign:
+    """Turn a document into a campaign; raises BadCampaign with every fault found."""
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        what = getattr(error, "problem", None) or str(error)
-        raise BadCampaign([Fault(file, mark.line + 1 if mark else 1, None, f"not YAML: {what}")]) from None
-    if not isinstance(data, dict):
-        raise BadCampaign([Fault(file, 1, None, "a campaign is a mapping that starts with 'name:'")])
-    twice = list(_keys_that_stand_twice(root, file, data))
-    if twice:
-        raise BadCampaign(twice)
-    try:
-        campaign = Campaign.model_validate(data)
+        return Campaign.model_validate(source.data)
     except ValidationError as error:
         found = [item for item in error.errors() if not _follows_from_another(item, error)]
-        faults = [fault for item in found for fault in _faults(item, file, root, data)]
+        faults = {fault: None for item in found for fault in _faults(item, source)}
         raise BadCampaign(sorted(faults, key=lambda fault: fault.line)) from None
-    faults = [] if templates is None else _missing_templates(campaign, file, root, templates)
-    if faults:
-        raise BadCampaign(faults)
-    return campaign
 
 
 def _follows_from_another(item: Any, error: ValidationError) -> bool:
@@ -56,108 +54,155 @@ def _follows_from_another(item: Any, error: ValidationError) -> bool:
     )
 
 
-def _faults(item: Any, file: str, root: yaml.Node | None, data: Any) -> list[Fault]:
+def _faults(item: Any, source: Source) -> Iterator[Fault]:
     """Turn one pydantic error into faults; ours that name a place become one fault a line."""
-    place = [part for part in item["loc"] if part != "[key]"]
-    if item["type"] == "value_error" and not place:
-        faults = []
-        for line in str(item["ctx"]["error"]).split("\n"):
-            where, _, what = line.partition(": ")
-            path = [int(part) if part.isdigit() else part for part in where.split(".")]
-            faults.append(Fault(file, _line(root, path), _step(data, path), what))
-        return faults
-    what, suggestion = _words(item, place)
-    return [Fault(file, _line(root, place), _step(data, place), what, suggestion)]
+    place: Place = tuple(part for part in item["loc"] if not BRANCH.match(str(part)))
+    if item["type"] != "value_error":
+        what, suggestion = _words(item, place, source)
+        yield source.fault(place, what, suggestion)
+        return
+    for line in str(item["ctx"]["error"]).split("\n"):
+        yield _own_fault(line, place, source)
 
 
-def _words(item: Any, place: Sequence[str | int]) -> tuple[str, str | None]:
-    name = ".".join(str(part) for part in place if not isinstance(part, int))
-    if item["type"] == "extra_forbidden":
-        part = PARTS.get(place[0], Campaign) if len(place) > 1 else Campaign
-        known = sorted(part.model_fields)
-        return f"'{place[-1]}' means nothing here", _nearest(str(place[-1]), known)
-    if item["type"] == "missing":
+def _own_fault(line: str, place: Place, source: Source) -> Fault:
+    """Word a fault that our own models found; one may begin with a place further in."""
+    where, _, what = line.partition(": ")
+    inner: Place = tuple(int(part) if part.isdigit() else part for part in where.split("."))
+    if not place:
+        return source.fault(inner, what)
+    if what and _part_at((*place, *inner)) is not None:
+        return source.fault((*place, *inner), f"{_name((*place, *inner))}: {what}")
+    suggestion = None
+    if place[-1] == "timezone":
+        line, _, usual = line.partition(": ")
+        suggestion = nearest(source.written(place).strip("'"), time_zones()) or usual
+    return source.fault(place, f"{_name(place)}: {line}", suggestion)
+
+
+def _name(place: Sequence[str | int]) -> str:
+    return ".".join(str(part) for part in place if not isinstance(part, int))
+
+
+def _words(item: Any, place: Place, source: Source) -> Words:
+    """Say what is wrong in the words of an author, and what would be right."""
+    kind, context, name, written = item["type"], item.get("ctx", {}), _name(place), source.written(place)
+    if kind == "extra_forbidden":
+        return _unknown_key(place)
+    if kind == "missing":
         return f"'{place[-1]}' is missing", None
-    if item["type"] == "enum":
-        choices = [choice.strip(" '") for choice in item["ctx"]["expected"].replace(" or ", ",").split(",")]
-        found = _nearest(str(item["input"]), choices) or f"one of: {', '.join(choices)}"
-        return f"{name}: {item['input']!r} is not known", found
-    if item["type"] == "value_error":
-        return f"{name}: {item['ctx']['error']}", None
-    if item["type"] == "string_pattern_mismatch":
-        return f"{name}: {item['input']!r} is not a name", "small letters, digits, '-' and '_'"
-    return f"{name}: {item['msg'][0].lower()}{item['msg'][1:]}", None
+    if kind == "invalid_key":
+        return f"{_name(place[:-1]) or 'the document'}: {place[-1]} is no key: keys are words", None
+    if place[: len(DAYS_OF_THE_MONTH)] == DAYS_OF_THE_MONTH and len(place) > len(DAYS_OF_THE_MONTH):
+        return f"{name}: {written} is no day of the month", "1 to 31, or 'last'"
+    if kind in {"enum", "literal_error"}:
+        choices = [choice.strip(" '") for choice in context["expected"].replace(" or ", ",").split(",")]
+        return f"{name}: {written} is not known", nearest_or_all(written.strip("'"), choices)
+    if kind == "string_pattern_mismatch":
+        return _wrong_pattern(context["pattern"], name, str(item["input"]))
+    for limited, key, word in (TOO_LITTLE, TOO_MUCH):
+        if kind == limited:
+            return f"{name}: {written} cannot be: the {word} is {context[key]}", None
+    return _wrong_kind(item, place, name, written)
 
 
-def _nearest(word: str, known: Sequence[str]) -> str | None:
-    found = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"did you mean '{found[0]}'?" if found else None
+def _wrong_kind(item: Any, place: Place, name: str, written: str) -> Words:
+    kind, value = item["type"], item["input"]
+    if value in (None, "", [], {}) or kind == "string_too_short":
+        return f"{name}: is empty", _what_it_holds(place)
+    if kind == "too_short":
+        return f"{name}: is empty", "give at least one"
+    if kind == "string_too_long":
+        return f"{name}: has {len(value)} letters: the most is {item['ctx']['max_length']}", "shorten it"
+    if kind == "string_type":
+        if isinstance(value, list | dict):
+            return f"{name}: {written} stands where a word is expected", None
+        # YAML takes NO, 7 and 2026-01-01 for other things than words; the author may not know.
+        return f"{name}: {written} is read as {_taken_for(value)}, not as a word", f"in quotes: {written}"
+    if kind in {"model_type", "dict_type"}:
+        return f"{name}: {written} stands where a group of keys is expected", _what_it_holds(place)
+    if kind in {"tuple_type", "list_type"}:
+        return f"{name}: {written} stands where a list is expected", "begin each entry with '- '"
+    if kind.startswith("bool"):
+        return f"{name}: {written} is neither true nor false", "true or false"
+    if kind.startswith("int"):
+        return f"{name}: {written} is no whole number", None
+    return f"{name}: {written} cannot be used here", None
 
 
-def _line(node: yaml.Node | None, place: Sequence[str | int]) -> int:
-    """Find the line of a place in the document, or of the nearest part above it that exists."""
-    line = 1
-    for part in place:
-        found: yaml.Node | None = None
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                if key.value == str(part):
-                    line, found = key.start_mark.line + 1, value
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            found = node.value[part]
-            line = found.start_mark.line + 1
-        if found is None:
-            break
-        node = found
-    return line
+def _taken_for(value: object) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    return "a number" if isinstance(value, int | float) else "a date"
 
 
-def _keys_that_stand_twice(
-    node: yaml.Node | None, file: str, data: Any, place: tuple[str | int, ...] = ()
-) -> Iterator[Fault]:
-    """Find keys that YAML's reader would take silently, the last one winning."""
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                what = f"'{key.value}' stands twice"
-                yield Fault(
-                    file, key.start_mark.line + 1, _step(data, (*place, key.value)), what, "keep one of them"
-                )
-            seen.add(key.value)
-            yield from _keys_that_stand_twice(value, file, data, (*place, key.value))
-    elif isinstance(node, yaml.SequenceNode):
-        for number, item in enumerate(node.value):
-            yield from _keys_that_stand_twice(item, file, data, (*place, number))
+def _wrong_pattern(pattern: str, name: str, value: str) -> Words:
+    if pattern == CURRENCY_PATTERN:
+        return f"{name}: '{value}' is no currency", nearest(value, CURRENCIES) or "three letters, such as EUR"
+    if pattern == COUNTRY_PATTERN:
+        return f"{name}: '{value}' is no country", country_meant(value)
+    return f"{name}: '{value}' is not a name", "small letters, digits, '-' and '_'"
 
 
-def _step(data: Any, place: Sequence[str | int]) -> str | None:
-    """Name the step that a place lies in, by its id or else by its position."""
-    if len(place) < 2 or place[0] != "steps" or not isinstance(place[1], int):  # noqa: PLR2004
-        return None
-    steps = data.get("steps")
-    step = steps[place[1]] if isinstance(steps, list) and place[1] < len(steps) else None
-    return str(step.get("id", place[1] + 1)) if isinstance(step, dict) else str(place[1] + 1)
+def _unknown_key(place: Place) -> Words:
+    key, part = str(place[-1]), _part_at(place[:-1]) or Campaign
+    known = sorted(part.model_fields)
+    what = f"'{key}' means nothing here"
+    elsewhere = _homes_of(key)
+    if key in elsewhere:
+        return what, f"it belongs in {elsewhere[key]}"
+    return what, nearest_or_all(key, known)
 
 
-def _missing_templates(
-    campaign: Campaign, file: str, root: yaml.Node | None, templates: Collection[str]
-) -> list[Fault]:
-    places: list[tuple[list[str | int], str | None, str | None]] = [
-        (["steps", place, "message"], step.id, step.message) for place, step in enumerate(campaign.steps)
+def _what_it_holds(place: Place) -> str | None:
+    part = _part_at(place)
+    return f"it holds: {', '.join(part.model_fields)}" if part else None
+
+
+def _part_at(place: Sequence[str | int]) -> type[BaseModel] | None:
+    """Find the model of the part that stands at a place, or None where a plain value stands there."""
+    kind: Any = Campaign
+    for name in place:
+        kind = _without_frills(kind)
+        if _is_part(kind):
+            field = kind.model_fields.get(str(name))
+            kind = field.annotation if field else None
+        elif get_origin(kind) is tuple:
+            kind = get_args(kind)[0]
+        elif get_origin(kind) is dict:
+            kind = get_args(kind)[1]
+        else:
+            return None
+    kind = _without_frills(kind)
+    return kind if _is_part(kind) else None
+
+
+def _is_part(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _without_frills(kind: Any) -> Any:
+    """Take off what only says how something is read, and that it may be left out."""
+    while get_origin(kind) in {Annotated, Union, types.UnionType}:
+        kind = next(option for option in get_args(kind) if option is not type(None))
+    return kind
+
+
+def _homes_of(key: str) -> dict[str, str]:
+    """Say in which one part of the document a key belongs, where there is one only."""
+    homes = [
+        _name(place) or "the document itself"
+        for place in _every_part((), Campaign)
+        if key in (_part_at(place) or Campaign).model_fields
     ]
-    places.append((["end", "message"], None, campaign.end.message))
-    places += [
-        (["messages", field], None, getattr(campaign.messages, field)) for field in Messages.model_fields
-    ]
-    return [
-        Fault(
-            file,
-            _line(root, place),
-            step,
-            f"there is no template '{name}'",
-            _nearest(name, sorted(templates)),
-        )
-        for place, step, name in places
-        if name and name not in templates
-    ]
+    return {key: f"'{homes[0]}'"} if len(homes) == 1 else {}
+
+
+def _every_part(place: Place, part: type[BaseModel]) -> Iterator[Place]:
+    yield place
+    for name in part.model_fields:
+        for inner in ((*place, name), (*place, name, 0)):
+            found = _part_at(inner)
+            # An arm has steps, an end and messages as the document itself has.
+            if found is not None and place != ("arms", 0):
+                yield from _every_part(inner, found)

@@ -14,7 +14,6 @@ from store.database import one_at_a_time
 from store.tables import CampaignRow, CampaignVersionRow
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
     from datetime import datetime
 
     from sqlmodel.ext.asyncio.session import AsyncSession
@@ -45,13 +44,12 @@ async def publish(
     author: str,
     note: str,
     now: datetime,
-    templates: Collection[str] | None = None,
 ) -> int:
     """Check a document and make it the version that new cases start with; raises BadCampaign.
 
     A document that is already the current version, to the letter, is not published again.
     """
-    campaign = read_campaign(text, file=file, templates=templates)
+    campaign = read_campaign(text, file=file)
     await one_at_a_time(session, PUBLISHING)
     digest = hashlib.sha256(text.encode()).hexdigest()
     row = await session.get(CampaignRow, campaign.name, with_for_update=True)
@@ -85,7 +83,7 @@ async def publish(
     return version
 
 
-async def publish_library(session: AsyncSession, now: datetime, templates: Collection[str]) -> None:
+async def publish_library(session: AsyncSession, now: datetime) -> None:
     """Publish the campaigns that ship with Dunwell, unless an owner has published their own of that name."""
     await one_at_a_time(session, PUBLISHING)
     for path in sorted(LIBRARY.glob("*.yaml")):
@@ -102,7 +100,6 @@ async def publish_library(session: AsyncSession, now: datetime, templates: Colle
             author="dunwell",
             note="ships with Dunwell",
             now=now,
-            templates=templates,
         )
 
 

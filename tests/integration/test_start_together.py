@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from sqlmodel import select
 
 from local import local_settings
-from messaging.rendering import Renderer
 from store.campaigns import publish_library
 from store.database import Database
 from store.tables import CampaignVersionRow
@@ -34,11 +33,11 @@ def test_everybody_who_starts_at_once_has_the_same_secrets(tmp_path: Path) -> No
 
 async def test_the_library_is_published_once_however_many_start(database_url: str) -> None:
     databases = [Database(database_url) for _ in range(TOGETHER)]
-    now, templates = datetime.now(UTC), Renderer().names()
+    now = datetime.now(UTC)
 
     async def start(database: Database) -> None:
         async with database.begin() as session:
-            await publish_library(session, now, templates)
+            await publish_library(session, now)
 
     await asyncio.gather(*(start(database) for database in databases))
     async with databases[0].read() as session:

@@ -13,7 +13,6 @@ from sqlalchemy.exc import IntegrityError, StatementError
 
 from campaigns.story import Story, Trigger
 from errors import BadSettings
-from messaging.rendering import Renderer
 from store import attempts, campaigns, cases, customers, events, journal, messages, schema, switches
 from store.database import Database
 from store.installation import claim_installation
@@ -348,7 +347,7 @@ async def test_a_published_version_stays_as_it_was(database: Database) -> None:
     assert published == [1, 1, 2, 3]
     async with database.begin() as session:
         # What an owner has published under a name is not overwritten by what ships.
-        await campaigns.publish_library(session, NOW, Renderer().names())
+        await campaigns.publish_library(session, NOW)
     async with database.read() as session:
         first, _ = await campaigns.version(session, "standard", 1)
         second, _ = await campaigns.version(session, "standard", 2)

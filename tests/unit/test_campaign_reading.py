@@ -10,7 +10,6 @@ import pytest
 from campaigns.document import AccessLevel, FinalAction
 from campaigns.reading import read_campaign
 from errors import BadCampaign
-from messaging.rendering import Renderer
 from store.campaigns import LIBRARY
 
 if TYPE_CHECKING:
@@ -36,9 +35,9 @@ end:
 """
 
 
-def faults(text: str, templates: set[str] | None = None) -> list[str]:
+def faults(text: str) -> list[str]:
     with pytest.raises(BadCampaign) as caught:
-        read_campaign(text, file="gentle.yaml", templates=templates)
+        read_campaign(text, file="gentle.yaml")
     assert str(caught.value) == "\n".join(str(fault) for fault in caught.value.faults)
     return [str(fault) for fault in caught.value.faults]
 
@@ -58,7 +57,7 @@ def test_a_document_is_read_as_it_is_meant() -> None:
 @pytest.mark.parametrize("path", sorted(LIBRARY.glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_campaigns_that_ship_are_faultless(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    campaign = read_campaign(text, file=path.name, templates=Renderer().names())
+    campaign = read_campaign(text, file=path.name)
     assert campaign.name == path.stem
 
 
@@ -151,14 +150,6 @@ def test_all_faults_are_told_at_once_in_order_of_lines() -> None:
     )
     found = faults(text)
     assert [fault.split(":")[1] for fault in found] == ["9", "13", "16"]
-
-
-def test_a_template_that_does_not_exist_is_a_fault_with_the_nearest_that_does() -> None:
-    known = read_campaign(GOOD, file="x").templates()
-    text = GOOD.replace("message: payment_failed", "message: payment_faild")
-    assert faults(text, known) == [
-        "gentle.yaml:10: step day-1: there is no template 'payment_faild' (did you mean 'payment_failed'?)"
-    ]
 
 
 @pytest.mark.parametrize(
