@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from sqlmodel.ext.asyncio.session import AsyncSession
 
-    from campaigns.document import Campaign
     from store.studio_tables import MoveRow
     from web.desk import Desk
 

@@ -14,6 +14,7 @@ import contract
 from activities.cases import CaseActivities
 from activities.late import LateActivities
 from activities.messages import MessageActivities
+from activities.moving import MoveActivities
 from activities.opening import OpeningActivities
 from activities.payments import PaymentActivities
 from activities.tools import Tools
@@ -32,6 +33,7 @@ from store.campaigns import decline_codes, publish_library
 from store.database import Database
 from store.installation import claim_installation
 from workflows.late_fact import SettleLateFact
+from workflows.moving import MoveCases
 from workflows.recovery import RecoverPayment
 
 if TYPE_CHECKING:
@@ -149,6 +151,7 @@ def activities_of(tools: Tools) -> Sequence[Callable[..., object]]:
     """List every activity of the main queue."""
     cases, opening = CaseActivities(tools), OpeningActivities(tools)
     payments, messages = PaymentActivities(tools), MessageActivities(tools)
+    moving = MoveActivities(tools)
     return [
         opening.open_case,
         cases.plan_next_step,
@@ -159,6 +162,9 @@ def activities_of(tools: Tools) -> Sequence[Callable[..., object]]:
         LateActivities(tools).settle_late_fact,
         messages.send_message,
         messages.set_access,
+        moving.move_batch,
+        moving.note_move,
+        moving.finish_move,
     ]
 
 
@@ -177,7 +183,7 @@ def make_workers(
     main = Worker(
         client,
         task_queue=queue,
-        workflows=[RecoverPayment, SettleLateFact],
+        workflows=[RecoverPayment, SettleLateFact, MoveCases],
         activities=activities_of(tools),
         graceful_shutdown_timeout=GRACE,
         max_cached_workflows=max_cached_workflows,

@@ -14,7 +14,7 @@ import keys
 from activities.late import settle_while_closing
 from activities.news import Taken, fact_key, take_fact
 from activities.tools import Tools, virtual_now
-from activities.turn import as_stored, attributes_of, conclude, course_of, flagged, ids, money
+from activities.turn import as_stored, attributes_of, conclude, course_in, course_of, flagged, ids, money
 from activities.wishes import grant, move, summary
 from campaigns.document import ASK
 from campaigns.planner import overtaken, plan
@@ -133,6 +133,8 @@ class CaseActivities:
                 name = wish.campaign or story.campaign
                 target, _ = await campaigns.version(session, name, wish.version)
                 attributes = await attributes_of(session, story)
+                # What the version asks of mails has to be known before it judges what is due.
+                _, story = await course_in(session, target, story, attributes)
                 digest.story, answer, digest.campaign = move(
                     story, wish, digest.campaign, target, attributes, now
                 )

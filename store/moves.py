@@ -82,10 +82,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class Claimed:
-    """A case that a move is to ask, and since when it has waited for an answer."""
+    """A case that a move is to ask; ``again`` where it was asked before, since ``asked_at``, and did not answer."""
 
     case: CaseRow
     asked_at: datetime
+    again: bool
 
 
 @dataclass(frozen=True)
@@ -223,12 +224,18 @@ async def claim(session: AsyncSession, move: MoveRow, after: str, limit: int, no
         .join(MoveCaseRow, col(MoveCaseRow.case_id) == col(CaseRow.id))
         .where(MoveCaseRow.move_id == move.id, MoveCaseRow.state == Became.ASKED, col(CaseRow.id) > after)
     )
-    found = [Claimed(row, now) for row in await session.exec(fresh.order_by(col(CaseRow.id)).limit(limit))]
+    found = [
+        Claimed(row, now, again=False)
+        for row in await session.exec(fresh.order_by(col(CaseRow.id)).limit(limit))
+    ]
     found += [
-        Claimed(row, at) for row, at in await session.exec(asked.order_by(col(CaseRow.id)).limit(limit))
+        Claimed(row, at, again=True)
+        for row, at in await session.exec(asked.order_by(col(CaseRow.id)).limit(limit))
     ]
     found = sorted(found, key=lambda claimed: claimed.case.id)[:limit]
     for claimed in found:
+        if claimed.again:
+            continue
         await insert_once(
             session,
             MoveCaseRow,
@@ -284,6 +291,19 @@ async def progress(session: AsyncSession, move_id: str) -> Progress:
         unanswered=counts[Became.UNANSWERED] + (counts[Became.ASKED] if move.finished_at else 0),
         left=left,
     )
+
+
+def spell_progress(progress: Progress) -> str:
+    """Say in a sentence how far a move is."""
+    counts = (
+        (progress.moved, "moved"),
+        (progress.refused, "refused"),
+        (progress.closed, "closed meanwhile"),
+        (progress.unanswered, "without an answer"),
+        (progress.left, "to come"),
+    )
+    said = ", ".join(f"{count} {what}" for count, what in counts if count)
+    return f"{progress.total} cases: {said}" if said else "there was no case to move"
 
 
 async def _unasked(session: AsyncSession, move: MoveRow) -> int:

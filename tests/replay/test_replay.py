@@ -12,6 +12,7 @@ from plugin import dunwell_plugin
 from tests.replay.recording import COMMAND, HISTORIES, fingerprint, fingerprints, load, release, stored
 from tests.scenarios.timeline import names, read_timeline
 from workflows.late_fact import SettleLateFact
+from workflows.moving import MoveCases
 from workflows.recovery import RecoverPayment
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def test_histories_of_this_release_are_stored() -> None:
 @pytest.mark.parametrize("path", stored(), ids=_label)
 async def test_a_stored_history_replays(path: Path) -> None:
     workflow_id, text = load(path)
-    replayer = Replayer(workflows=[RecoverPayment, SettleLateFact], plugins=[dunwell_plugin()])
+    replayer = Replayer(workflows=[RecoverPayment, SettleLateFact, MoveCases], plugins=[dunwell_plugin()])
     await replayer.replay_workflow(WorkflowHistory.from_json(workflow_id, text))
 
 
