@@ -8,10 +8,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from campaigns.arms import assign, for_case, share_of
-from campaigns.document import MESSAGE, NO_TIME
+from campaigns.document import KINDS, MESSAGE, NO_TIME
 from campaigns.durations import spell_duration
 from campaigns.planner import due_now
-from campaigns.schedule import NOTICE, end_at, parts, planned_end
+from campaigns.schedule import NOTICE, end_at, parts, planned_end, step_at
 from campaigns.story import Hold
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ def moved(
     ``old`` is the campaign as it is for the case now. What was done stays done, counters and budgets stay,
     and a step that was passed over is not taken up again, unless it was an earlier move that left it behind.
     Steps that the version puts into the past are left out (``SKIP``), or the latest of each kind is done
-    (``ONCE``). What a person moved stays where it was put. Nobody's end is brought forward to within the
-    late grace without a word to the customer.
+    (``ONCE``). A step that was begun is finished, what a person moved stays where it was put, and nobody's
+    end is brought forward to within the late grace without a word to the customer.
     """
     after, new = carried_over(story, old, target, attributes, now)
     return spread_out(story, old, after, new, target, now), new
@@ -70,6 +70,7 @@ def carried_over(
             "arm": arm,
             "passed": kept,
             "put_past": (),
+            "moved": story.moved | _begun(story, old),
         }
     )
     if target.past is PastRule.SKIP:
@@ -90,6 +91,20 @@ def _arm_after(story: Story, old: Campaign, document: Campaign) -> str:
     held_out = {arm.name for arm in document.arms if arm.holdout}
     earlier = "" if story.arm in held_out and not old.is_holdout else story.arm
     return assign(document, customer, earlier, running=True)
+
+
+def _begun(story: Story, old: Campaign) -> dict[str, datetime]:
+    """Say when the steps were that have been begun and are to be finished: a mail follows its charge.
+
+    It may wait for the morning, while the version gives the step another day.
+    """
+    return {
+        part.step.id: step_at(old, story, part.step)
+        for part in parts(old, story)
+        if part.id not in story.done
+        and part.id not in story.passed
+        and any(f"{part.step.id}.{kind}" in story.done for kind in KINDS)
+    }
 
 
 def _is_cut_short(story: Story, old: Campaign, after: Story, new: Campaign, now: datetime) -> bool:

@@ -6,9 +6,11 @@ import asyncio
 import inspect
 import json
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -17,13 +19,18 @@ from temporalio.service import RPCError, RPCStatusCode
 import contract
 import keys
 import search
+from moves import begin_move
 from processors.protocol import SubscriptionChange
+from settings import load_settings
 from store import campaigns, switches
+from store import moves as stored_moves
 from tests.scenarios.timeline import read_offset
 from tests.scenarios.world import ACCOUNT, CARD, CUSTOMER, PROCESSOR
+from web.desk import Desk
+from wiring import make_links
 
 if TYPE_CHECKING:
-    from tests.scenarios.timeline import Happening, Timeline, Told
+    from tests.scenarios.timeline import Happening, Move, Timeline, Told
     from tests.scenarios.world import World
 
 Case = WorkflowHandle[Any, contract.CaseResult]
@@ -87,6 +94,8 @@ async def happen(world: World, timeline: Timeline, handle: Case, happening: Happ
     for name, given in happening.processor.items():
         await _at_the_processor(world, name, given, now)
     answer = await _say(world, handle, happening)
+    if happening.move:
+        answer = await _move(world, handle, timeline, happening.move, now)
     if happening.temporal_ui == "cancel":
         await handle.cancel()
     elif happening.temporal_ui == "terminate":
@@ -193,6 +202,36 @@ async def _ask(handle: Case, name: str, body: dict[str, Any]) -> str:
             raise
         return f"refused: {error.message}"
     return f"{'granted' if answer.granted else 'refused'}: {answer.answer}"
+
+
+@dataclass(kw_only=True)
+class VirtualDesk(Desk):
+    """A desk whose clock is the case's."""
+
+    at: datetime
+
+    def now(self) -> datetime:  # type: ignore[override]  # a timeline's clock is one of its own
+        """Give the time of the timeline."""
+        return self.at
+
+
+async def _move(world: World, handle: Case, timeline: Timeline, wanted: Move, now: datetime) -> str:
+    """Have running cases moved by the workflow of a move, and give what it wrote down of this one's answer."""
+    settings = load_settings(secret_key="a key for links that only tests sign")
+    desk = VirtualDesk(settings, world.tools, world.client, make_links(settings), world.queue, at=now)
+    name = str(yaml.safe_load(timeline.document())["name"])
+    said = {"by": "ada@example.com", "why": "the edited one"}
+    move = await begin_move(desk, name, wanted.version, **said, past=wanted.past, spread=wanted.spread)
+    moving = world.client.get_workflow_handle(keys.move_workflow_id(move.id), result_type=str)
+    sentence = await moving.result()
+    world.histories["move"] = (await moving.fetch_history()).to_json()
+    async with world.tools.database.read() as session:
+        [outcome] = await stored_moves.outcomes(session, move.id)
+        ended = await stored_moves.get(session, move.id)
+    assert ended.state == stored_moves.State.DONE, f"the move is {ended.state}"
+    assert outcome.row.case_id == keys.case_id(handle.id)
+    granted = outcome.row.state == stored_moves.Became.MOVED
+    return f"{'granted' if granted else 'refused'}: {outcome.row.answer} ({sentence})"
 
 
 async def _report_again(world: World, timeline: Timeline, told: Told) -> str:

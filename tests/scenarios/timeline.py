@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from campaigns.durations import Duration, parse_duration
+from campaigns.moving import PastRule
 from campaigns.story import Lever, Outcome, Status
 
 FOLDER = Path(__file__).parent / "timelines"
@@ -78,6 +79,14 @@ class Told(Part):
     forgotten: bool = Field(default=False, description="The server has forgotten the closed case by now.")
 
 
+class Move(Part):
+    """Running cases moved to a version by the workflow that does it, as the studio and the command line ask."""
+
+    version: int
+    past: PastRule = PastRule.SKIP
+    spread: Duration = timedelta(0)
+
+
 class Happening(Part):
     """What happens at one time, in the order of these fields; see the README."""
 
@@ -90,6 +99,7 @@ class Happening(Part):
     processor: dict[str, dict[str, Any]] = {}
     signal: dict[str, Any] | list[dict[str, Any]] = {}
     wish: dict[str, Any] = {}
+    move: Move | None = None
     temporal_ui: Literal["cancel", "terminate"] | None = None
     reported: Told | None = None
     revived: bool = Field(default=False, description="A terminated case is started again from the database.")
@@ -115,6 +125,10 @@ class End(Part):
     why: str | None = Field(default=None, description="Words in the sentence on record.")
     flags: list[str] = Field(default=[], description="Each must be among the case's flags.")
     journal: list[str] = Field(default=[], description="Words that must stand in the case's journal.")
+    version: int | None = Field(
+        default=None, description="The version of the campaign that it ran on at last."
+    )
+    arm: str | None = Field(default=None, description="The arm that it was in at last.")
     episodes: int = 1
     in_doubt: list[str] = Field(default=[], description="Charges of which nobody knows what became.")
     tries: int | None = Field(default=None, description="Charge requests that arrived, replays and all.")
@@ -175,7 +189,9 @@ class Timeline(Part):
     def document(self, edits: dict[str, Any] | None = None) -> str:
         """Give the campaign as YAML, as it began or with later edits, at the timeline's pace."""
         campaign = yaml.safe_load(REFERENCE) | self.campaign | (edits or {})
-        for part in (*campaign["steps"], campaign["end"]):
+        arms = campaign.get("arms", [])
+        steps = [step for form in (campaign, *arms) for step in form.get("steps", [])]
+        for part in (*steps, *(form["end"] for form in (campaign, *arms) if "end" in form)):
             length = parse_duration(part["after"]) * self.pace
             part["after"] = f"{length.total_seconds():.15g} seconds"
         return yaml.safe_dump(campaign, sort_keys=False)

@@ -104,6 +104,10 @@ def _end(timeline: Timeline, played: Played) -> list[str]:
     }
     if ends.by is not None:
         told["ended by"] = (ends.by, case.ended_by)
+    if ends.version is not None:
+        told["version"] = (ends.version, case.campaign_version)
+    if ends.arm is not None:
+        told["arm"] = (ends.arm, case.arm)
     if ends.tries is not None:
         told["charge requests"] = (ends.tries, played.books.requests)
     found = [
