@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import structlog
 import uvicorn
@@ -59,14 +58,7 @@ class Services:
 
     def case_url(self, workflow_id: str) -> str:
         """Give the address of a case in the Temporal UI, or its workflow id where no UI is known."""
-        return case_url(self.temporal_ui, workflow_id, self.desk.temporal.namespace)
-
-
-def case_url(temporal_ui: str | None, workflow_id: str, namespace: str) -> str:
-    """Give the address of a case in a Temporal UI."""
-    if not temporal_ui:
-        return workflow_id
-    return f"{temporal_ui.rstrip('/')}/namespaces/{namespace}/workflows/{quote(workflow_id, safe='')}"
+        return self.desk.temporal_page(workflow_id) or workflow_id
 
 
 def local_settings(folder: Path, **more: object) -> Settings:

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 
@@ -34,6 +35,14 @@ class Desk:
     def now() -> datetime:
         """Give the time by this machine's clock; no case is timed by it."""
         return datetime.now(UTC)
+
+    def temporal_page(self, workflow_id: str) -> str | None:
+        """Give the address of a workflow in the Temporal UI, or None where no UI is known."""
+        url = self.settings.temporal_ui_url
+        if url is None:
+            return None
+        place = f"namespaces/{self.temporal.namespace}/workflows/{quote(workflow_id, safe='')}"
+        return f"{str(url).rstrip('/')}/{place}"
 
 
 def desk_of(request: Request) -> Desk:

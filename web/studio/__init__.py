@@ -12,7 +12,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from web.studio import audit_log, gate, people, sign_in
+from web.studio import audit_log, gate, moves, people, sign_in
 from web.studio.bound import TriesByAddress
 from web.studio.frame import PREFIX, is_studio
 
@@ -31,7 +31,7 @@ async def first_page() -> Response:
     return RedirectResponse(f"{PREFIX}/campaigns", status_code=303)
 
 
-for part in (sign_in, people, audit_log):
+for part in (sign_in, people, audit_log, moves):
     router.include_router(part.router)
 
 
