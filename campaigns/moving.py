@@ -60,8 +60,9 @@ def carried_over(
     """Do the same as ``moved``, before what is due at once is spread."""
     arm = _arm_after(story, old, target.campaign)
     new = for_case(target.campaign, story.model_copy(update={"arm": arm}), attributes)
-    # What was passed over is not due any more: a move back must not find it there.
-    still_due = {part.id for part in parts(old, story) if part.at <= now} - {*story.passed}
+    # What was passed over does not wait any more: a move back must not find it there.
+    waiting = {part.id for part in parts(old, story) if step_at(old, story, part.step) <= now}
+    waiting -= {*story.passed}
     kept = tuple(action for action in story.passed if action not in story.put_past)
     after = story.model_copy(
         update={
@@ -74,8 +75,9 @@ def carried_over(
         }
     )
     if target.past is PastRule.SKIP:
-        behind = [part.id for part in parts(new, after) if part.at <= now]
-        left = tuple(action for action in behind if action not in {*story.done, *kept, *still_due})
+        # By the time of the step: its mail may wait for the morning, but not without its charge.
+        behind = [part.id for part in parts(new, after) if step_at(new, after, part.step) <= now]
+        left = tuple(action for action in behind if action not in {*story.done, *kept, *waiting})
         after = after.model_copy(update={"passed": (*kept, *left), "put_past": left})
     if _is_cut_short(story, old, after, new, now) is not after.short_notice:
         after = after.model_copy(update={"short_notice": not after.short_notice})
