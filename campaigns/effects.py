@@ -71,7 +71,7 @@ class Course:
 
     @property
     def ends_at(self) -> datetime | None:
-        """When the final action is to come, or None where the case waits for a person."""
+        """When the final action is to come; None where something else ends the case."""
         return next((action.at for action in self.actions if action.action is Action.END), None)
 
 
@@ -192,8 +192,12 @@ def effect_of(
 
 
 def _course(campaign: Campaign, story: Story, now: datetime) -> Course:
+    """Look at a case from here on; what waits for a person is looked at as if it were let go on now."""
+    upcoming = plan(campaign, story, now)
+    if upcoming.at is None:
+        story = story.model_copy(update={"paused": None, "review": None})
     found = tuple(item.plan for item in simulate(campaign, story, now) if item.plan)
-    return Course(plan(campaign, story, now), found, story.arm)
+    return Course(upcoming, found, story.arm)
 
 
 def _of_next_step(before: Course, after: Course, unspread: Plan, now: datetime) -> Change:
