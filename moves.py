@@ -57,12 +57,14 @@ async def effects_of(
     now: datetime,
     *,
     examples: int = 5,
+    most: int | None = None,
     told: Callable[[int], None] | None = None,
 ) -> Effects:
     """Say what moving a campaign's running cases to a document would do; nothing is written.
 
     The document of ``target`` may be a draft, and its version is the number that it has or would get. The
-    cases are read a page at a time; ``told`` is called with how many have been looked at.
+    cases are read a page at a time; ``told`` is called with how many have been looked at. No page is begun once
+    ``most`` have been: their ids tell nothing of them, so that those stand for all.
     """
     tally = Tally(examples)
     people: dict[str, Running] = {}
@@ -77,6 +79,8 @@ async def effects_of(
         after, seen = page[-1].case.id, seen + len(page)
         if told is not None:
             told(seen)
+        if most is not None and seen >= most:
+            break
     return Effects(tally.summary(), people)
 
 
