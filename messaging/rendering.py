@@ -20,7 +20,7 @@ from messaging.documents import Document, Frame, Limited, did_you_mean, snippets
 from messaging.facts import Facts
 from messaging.faults import faults_of
 from messaging.samples import sample_facts
-from messaging.wording import FALLBACK, known_locale, tags
+from messaging.wording import FALLBACK, colon, known_locale, tags
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,7 +109,7 @@ class Renderer:
         return Rendered(
             subject=filled.subject,
             html=self._html(filled, frame, language.tag, str(words["company"])),
-            text=_text(filled, frame),
+            text=_text(filled, frame, colon(language.tag)),
             locale=language.tag,
         )
 
@@ -188,11 +188,11 @@ def _state(folder: Path) -> object:
     return tuple(sorted((path.name, path.stat().st_mtime_ns) for path in folder.iterdir()))
 
 
-def _text(filled: Filled, frame: dict[str, str]) -> str:
+def _text(filled: Filled, frame: dict[str, str], mark: str) -> str:
     blocks = [filled.heading, *filled.paragraphs]
     if filled.button_text:
-        blocks.append(f"{filled.button_text}:\n{filled.button_link}")
+        blocks.append(f"{filled.button_text}{mark}\n{filled.button_link}")
     if filled.details:
-        blocks.append("\n".join(f"{label}: {value}" for label, value in filled.details))
+        blocks.append("\n".join(f"{label}{mark} {value}" for label, value in filled.details))
     blocks.append(f"-- \n{frame['footer']}")
     return "\n\n".join(blocks) + "\n"

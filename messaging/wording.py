@@ -35,6 +35,8 @@ NETWORKS = {
     "unionpay": "UnionPay",
     "unknown": "",
 }
+# Where a colon is not written right behind a word.
+COLONS = {"fr": "\u00a0:"}
 # What mail programs make a link of, whether or not we do: "evil.example", "www.", "a@b".
 LINKED = re.compile(r"://|\bwww\.|@|\w\.\w\w|/\w", re.IGNORECASE)
 
@@ -111,6 +113,11 @@ def write_day(moment: datetime, locale: Locale, timezone: str | None) -> str:
     pattern = re.sub(r"\bE+|\bc+", lambda _: "EEEE", skeletons[name].pattern)
     pattern = re.sub(r"MMM+", "MMMM", pattern)
     return format_datetime(moment.astimezone(zone(timezone)), pattern, locale=locale)
+
+
+def colon(language: str) -> str:
+    """Give the colon of a language, with the space that may belong before it."""
+    return COLONS.get(known_locale(language).language, ":")
 
 
 def write_network(name: str) -> str:

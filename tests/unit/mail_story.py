@@ -61,28 +61,31 @@ def said(rendered: Rendered) -> str:
     return f"{rendered.subject}\n{rendered.text}"
 
 
-def every_case() -> Iterator[dict[str, Any]]:
-    """Give the words of every combination of facts that a sentence depends on.
+def every_case(language: str = "en", deadlines_each: int = 5) -> Iterator[dict[str, Any]]:
+    """Give the words of every combination of facts that a sentence depends on, in a language.
 
     The deadline stands in a sentence of its own, so that its combinations are dealt out over the others.
+    A few each are enough for every deadline to meet everything else, one at a time.
     """
+    dated = replace(FACTS, locale=language, access_changes_at=datetime(2026, 6, 26, 10, tzinfo=UTC))
+    words = dated.words(language)
     deadlines = itertools.cycle(
         {"final_action": action, "ends_on": ends}
         for action in [*FinalAction, None]
-        for ends in ["Friday, July 10", None]
+        for ends in [words["ends_on"], None]
     )
     for ask, has_card, charge, access, changes, confirm, reminder in itertools.product(
         ["nothing", "new card", "confirm"],
         [True, False],
-        ["Monday, June 15", None],
+        [words["next_charge_on"], None],
         ["full", "limited", "blocked"],
-        ["Friday, June 26", None],
+        [words["access_changes_on"], None],
         [FACTS.confirm_link, None],
         [True, False],
     ):
-        for deadline in itertools.islice(deadlines, 5):
+        for deadline in itertools.islice(deadlines, deadlines_each):
             yield (
-                WORDS
+                words
                 | deadline
                 | {
                     "ask": ask,

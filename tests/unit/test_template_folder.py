@@ -24,32 +24,32 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "templates"
 
 
-GERMAN = """---
-subject: "Zahlung über {{ amount }} an {{ company }}"
-heading: "Ihre Zahlung"
+DUTCH = """---
+subject: "Betaling van {{ amount }} aan {{ company }}"
+heading: "Uw betaling"
 details:
-  Betrag: "{{ amount }}"
+  Bedrag: "{{ amount }}"
 ---
 {% if customer_name %}
-Guten Tag {{ customer_name }},
+Beste {{ customer_name }},
 {% endif %}
 
-am {{ failed_on }} kam Ihre Zahlung nicht an.
+op {{ failed_on }} is uw betaling niet gelukt.
 """
 
 
 def test_a_translation_is_used_for_its_language_and_writes_days_in_it(folder: Path) -> None:
-    (folder / "de").mkdir()
-    (folder / "de" / "payment_failed.liquid").write_text(GERMAN)
+    (folder / "nl").mkdir()
+    (folder / "nl" / "payment_failed.liquid").write_text(DUTCH)
     renderer = Renderer(folder)
 
-    german = renderer.render("payment_failed", replace(FACTS, locale="de-AT", currency="EUR"))
-    untranslated = renderer.render("last_notice", replace(FACTS, locale="de-AT"))
+    dutch = renderer.render("payment_failed", replace(FACTS, locale="nl-BE", currency="EUR"))
+    untranslated = renderer.render("last_notice", replace(FACTS, locale="nl-BE"))
 
-    assert german.locale == "de"
-    assert "am Freitag, 12. Juni kam" in german.text
-    assert "Guten Tag Ada Lovelace,\n\nam" in german.text
-    assert 'lang="de"' in german.html
+    assert dutch.locale == "nl"
+    assert "op vrijdag 12 juni is" in dutch.text
+    assert "Beste Ada Lovelace,\n\nop" in dutch.text
+    assert 'lang="nl"' in dutch.html
     assert untranslated.locale == "en"
 
 
