@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from temporalio.client import Client
@@ -18,18 +20,22 @@ from activities.moving import MoveActivities
 from activities.opening import OpeningActivities
 from activities.payments import PaymentActivities
 from activities.tools import Tools
+from campaigns.checking import Known
 from campaigns.declines import DeclineTable
+from campaigns.document import FinalAction
+from campaigns.networks import NetworkLimits
 from errors import BadSettings, ServerUnavailable
 from links import Links
 from messaging.folder import FolderSender
 from messaging.rendering import Renderer
+from messaging.samples import sample_facts
 from messaging.sendgrid import SendGridSender
 from messaging.smtp import SmtpSender
 from plugin import dunwell_plugin, sandbox_runner
 from processors.sandbox import SandboxProcessor
 from processors.stripe import StripeProcessor
 from store import schema
-from store.campaigns import decline_codes, publish_library
+from store.campaigns import decline_codes, network_limits, publish_library
 from store.database import Database
 from store.installation import claim_installation
 from workflows.late_fact import SettleLateFact
@@ -38,7 +44,6 @@ from workflows.recovery import RecoverPayment
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
-    from datetime import datetime
 
     from messaging.protocol import Sender
     from processors.protocol import Processor
@@ -77,6 +82,34 @@ async def open_tools(settings: Settings, now: datetime) -> AsyncIterator[Tools]:
             await processor.close()
         await sender.close()
         await database.close()
+
+
+def known_of(tools: Tools, now: datetime | None = None) -> Known:
+    """Give what a check of a campaign has to know, as this installation has it."""
+    return _known(tools.renderer, tools.declines, now or datetime.now(UTC))
+
+
+def known_anywhere(now: datetime) -> Known:
+    """Give what a check of a campaign has to know where nothing is installed: what ships with Dunwell."""
+    return _known(Renderer(), DeclineTable(decline_codes()), now)
+
+
+def _known(renderer: Renderer, declines: DeclineTable, now: datetime) -> Known:
+    @lru_cache
+    def names_the_end(template: str) -> bool:
+        """Whether a mail's text is another one where the end takes something away."""
+        facts = sample_facts(ends_at=now + timedelta(days=2), final_action=FinalAction.CANCEL_NOW)
+        left = replace(facts, final_action=FinalAction.LEAVE)
+        return renderer.render(template, facts).text != renderer.render(template, left).text
+
+    return Known(
+        declines=declines,
+        networks=NetworkLimits(network_limits()),
+        templates=renderer.names(),
+        template_faults=renderer.faults,
+        names_the_end=names_the_end,
+        on=now.date(),
+    )
 
 
 def make_links(settings: Settings) -> Links:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from campaigns.document import Campaign
 from campaigns.source import Source
-from campaigns.suggestions import CURRENCIES, country_meant, nearest, nearest_or_all, time_zones
+from campaigns.suggestions import country_meant, currency_meant, nearest, nearest_or_all, time_zones
 from errors import BadCampaign
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _taken_for(value: object) -> str:
 
 def _wrong_pattern(pattern: str, name: str, value: str) -> Words:
     if pattern == CURRENCY_PATTERN:
-        return f"{name}: '{value}' is no currency", nearest(value, CURRENCIES) or "three letters, such as EUR"
+        return f"{name}: '{value}' is no currency", currency_meant(value) or "three letters, such as EUR"
     if pattern == COUNTRY_PATTERN:
         return f"{name}: '{value}' is no country", country_meant(value)
     return f"{name}: '{value}' is not a name", "small letters, digits, '-' and '_'"

@@ -25,6 +25,8 @@ RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB 
 TZS UAH UGX USD UYU UZS VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG
 """
 CURRENCIES = frozenset(CODES.split())
+# Of two that are equally near, one of these is meant.
+USUAL_CURRENCIES = ("EUR", "USD", "GBP", "CHF", "JPY", "CAD", "AUD", "SEK", "BRL", "INR")
 TWO_LETTERS = re.compile(r"^[A-Za-z]{2}$")
 
 
@@ -44,6 +46,11 @@ def nearest_or_all(word: str, known: Iterable[str]) -> str:
     return nearest(word, names) or f"one of: {', '.join(names)}"
 
 
+def currency_meant(word: str) -> str | None:
+    """Suggest the currency that was meant by letters that none has."""
+    return nearest(word, USUAL_CURRENCIES) or nearest(word, CURRENCIES)
+
+
 @lru_cache(maxsize=1)
 def countries() -> dict[str, str]:
     """Give the countries of the world by their two letters, with their English names."""
@@ -53,12 +60,17 @@ def countries() -> dict[str, str]:
 
 
 @lru_cache(maxsize=1)
-def time_zones() -> tuple[str, ...]:
-    """Name the time zones of the IANA database that a country lives by."""
+def time_zones() -> dict[str, str]:
+    """Give the time zones of the IANA database that a country lives by, with that country."""
     text = resources.files("tzdata.zoneinfo").joinpath("zone.tab").read_text(encoding="utf-8")
-    return tuple(
-        line.split("\t")[2].strip() for line in text.splitlines() if line and not line.startswith("#")
-    )
+    rows = (line.split("\t") for line in text.splitlines() if line and not line.startswith("#"))
+    return {row[2].strip(): row[0] for row in rows}
+
+
+def country_of_zone(zone: str) -> tuple[str, ...]:
+    """Give the country that lives by a time zone, where one does."""
+    country = time_zones().get(zone)
+    return (country,) if country else ()
 
 
 def country_meant(word: str) -> str | None:
