@@ -95,6 +95,15 @@ class ChangeTimezone:
 
 
 @dataclass(frozen=True)
+class ChangeRules:
+    """Change the time in which access stays full, the least time between two mails, the most charges."""
+
+    grace: str | None = None
+    spacing: str | None = None
+    retries: int | None = None
+
+
+@dataclass(frozen=True)
 class ChangeName:
     """Make a copy another campaign: with its own name and title, and no segment until it is given one."""
 
@@ -111,5 +120,6 @@ Change: TypeAlias = (
     | ChangeEnd
     | ChangeWindow
     | ChangeTimezone
+    | ChangeRules
     | ChangeName
 )

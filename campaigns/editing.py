@@ -15,6 +15,7 @@ from campaigns.changes import (
     Change,
     ChangeEnd,
     ChangeName,
+    ChangeRules,
     ChangeStep,
     ChangeTimezone,
     ChangeTitle,
@@ -104,6 +105,8 @@ def _apply(text: str, change: Change) -> str:
             return _change_window(text, change)
         case ChangeTimezone():
             return _put_in_calendar(text, "", "timezone", change.timezone.strip() or None)
+        case ChangeRules():
+            return _change_rules(text, change)
         case ChangeName():
             text = set_key(text, (), "name", change.name, CAMPAIGN_KEYS)
             text = _put_text(text, (), "title", change.title, CAMPAIGN_KEYS)
@@ -205,7 +208,7 @@ def _arm_path(text: str, arm: str) -> Path:
 
 
 def _name_by_time(time: Timing, taken: set[Any]) -> str:
-    length = parse_duration(time.length)
+    length = parse_length(time.length)
     unit = next((unit for unit in ("day", "hour", "minute") if not length % UNITS[unit]), "second")
     count = int(length / UNITS[unit])
     name = f"{unit}-{count}" if not time.before_end else f"{unit}-{count}-before-end"
@@ -245,6 +248,24 @@ def _change_end(text: str, change: ChangeEnd) -> str:
     text = _put_text(text, path, "action", change.action, END_KEYS)
     text = _put_text(text, path, "message", change.message, END_KEYS)
     return _in_order(text, change.arm) if find(read(text), (*path[:-1], "steps")) else text
+
+
+def _change_rules(text: str, change: ChangeRules) -> str:
+    data = read(text)
+    for key, typed in (("grace", change.grace), ("spacing", change.spacing)):
+        # What is said by leaving it out need not be written.
+        unsaid = key not in data and typed is not None and (not typed.strip() or _is_default(key, typed))
+        if typed is not None and not unsaid:
+            text = _put_length(text, (), key, spell_length(typed), CAMPAIGN_KEYS)
+    if change.retries is not None and change.retries != data.get(
+        "retries", Campaign.model_fields["retries"].default
+    ):
+        text = set_key(text, (), "retries", change.retries, CAMPAIGN_KEYS)
+    return text
+
+
+def _is_default(key: str, typed: str) -> bool:
+    return bool(Campaign.model_fields[key].default == parse_length(typed))
 
 
 def _change_window(text: str, change: ChangeWindow) -> str:
@@ -338,14 +359,25 @@ def spell_length(typed: str) -> str:
     """
     if not typed.strip() or IN_FULL.fullmatch(typed.strip()):
         return typed.strip()
+    return length_in_full(parse_length(typed))
+
+
+def parse_length(typed: str) -> timedelta:
+    """Read a length of time that a person typed; raises BadInput for what is none."""
     try:
-        length = parse_duration(typed)
+        return parse_duration(typed)
     except (ValueError, OverflowError) as error:
         raise BadInput(str(error)) from None
+
+
+def length_in_full(length: timedelta) -> str:
+    """Write a length in every unit that it fills, so that nothing of it is lost."""
     parts, rest = [], length
     for unit in WRITTEN_UNITS:
+        count: float
         count, rest = divmod(rest, UNITS[unit])
+        if unit == "second":
+            count += rest.total_seconds()
         if count:
-            parts.append(f"{count} {unit}{'' if count == 1 else 's'}")
-    # What is finer than a second only its author can spell.
-    return typed.strip() if rest else " ".join(parts) or "0 seconds"
+            parts.append(f"{count:.15g} {unit}{'' if count == 1 else 's'}")
+    return " ".join(parts) or "0 seconds"

@@ -15,6 +15,7 @@ from campaigns.changes import (
     Change,
     ChangeEnd,
     ChangeName,
+    ChangeRules,
     ChangeStep,
     ChangeTimezone,
     ChangeTitle,
@@ -324,6 +325,12 @@ def test_the_end_is_changed_and_steps_counted_from_it_keep_their_order() -> None
             ["+", "+calendar:", '+  charges: {quiet: "22:00 to 07:00", holidays: false}'],
         ),
         (ChangeWindow("charges", hours="", quiet="", days=(), holidays=True), []),
+        (
+            ChangeRules(grace="9 days", spacing="12h", retries=8),
+            ["-grace: 7 days     # access stays full", "+grace: 9 days     # access stays full"],
+        ),
+        (ChangeRules(grace=" ", retries=5), ["-grace: 7 days     # access stays full", "+retries: 5"]),
+        (ChangeRules(grace="168 h", spacing="1d"), ["+spacing: 1 day"]),
         (ChangeTimezone("Europe/Berlin"), ["+calendar: {timezone: Europe/Berlin}"]),
     ],
 )
@@ -526,7 +533,7 @@ def comments(text: str) -> set[str]:
         ("1.5 days", "1 day 12 hours"),
         ("1d 2h 3min 4s", "1 day 2 hours 3 minutes 4 seconds"),
         ("0h", "0 seconds"),
-        ("0.25 s", "0.25 s"),
+        ("0.25 s", "0.25 seconds"),
     ],
 )
 def test_a_length_is_written_as_an_author_would(typed: str, written: str) -> None:
