@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from campaigns.calendars import DAY_WORDS, WEEKDAYS
 from campaigns.document import Campaign
 from campaigns.source import Source
 from campaigns.suggestions import country_meant, currency_meant, nearest, nearest_or_all, time_zones
@@ -57,7 +58,8 @@ def _follows_from_another(item: Any, error: ValidationError) -> bool:
 def _faults(item: Any, source: Source) -> Iterator[Fault]:
     """Turn one pydantic error into faults; ours that name a place become one fault a line."""
     place: Place = tuple(part for part in item["loc"] if not BRANCH.match(str(part)))
-    if item["type"] != "value_error":
+    empty = item["input"] is None and place
+    if item["type"] != "value_error" or empty:
         what, suggestion = _words(item, place, source)
         yield source.fault(place, what, suggestion)
         return
@@ -87,6 +89,8 @@ def _name(place: Sequence[str | int]) -> str:
 def _words(item: Any, place: Place, source: Source) -> Words:
     """Say what is wrong in the words of an author, and what would be right."""
     kind, context, name, written = item["type"], item.get("ctx", {}), _name(place), source.written(place)
+    if item["input"] is None:
+        return f"{name}: is empty", _what_it_holds(place)
     if kind == "extra_forbidden":
         return _unknown_key(place)
     if kind == "missing":
@@ -97,6 +101,8 @@ def _words(item: Any, place: Place, source: Source) -> Words:
         return f"{name}: {written} is no day of the month", "1 to 31, or 'last'"
     if kind in {"enum", "literal_error"}:
         choices = [choice.strip(" '") for choice in context["expected"].replace(" or ", ",").split(",")]
+        if set(WEEKDAYS) <= set(choices):
+            choices += DAY_WORDS
         return f"{name}: {written} is not known", nearest_or_all(written.strip("'"), choices)
     if kind == "string_pattern_mismatch":
         return _wrong_pattern(context["pattern"], name, str(item["input"]))
@@ -108,7 +114,7 @@ def _words(item: Any, place: Place, source: Source) -> Words:
 
 def _wrong_kind(item: Any, place: Place, name: str, written: str) -> Words:
     kind, value = item["type"], item["input"]
-    if value in (None, "", [], {}) or kind == "string_too_short":
+    if value in ("", [], {}) or kind == "string_too_short":
         return f"{name}: is empty", _what_it_holds(place)
     if kind == "too_short":
         return f"{name}: is empty", "give at least one"

@@ -144,6 +144,216 @@ def test_a_fault_is_told_with_its_place_and_a_way_out(old: str, new: str, fault:
     assert fault in found
 
 
+def in_document(part: str) -> str:
+    """Put something between the name and the rest; it stands on line 2."""
+    return GOOD.replace("grace: 2 days\n", f"{part}\n")
+
+
+def in_step(part: str) -> str:
+    """Put something into the step day-3; it stands on line 14."""
+    return GOOD.replace("    access: limited\n", f"    access: limited\n    {part}\n")
+
+
+def in_end(part: str) -> str:
+    """Put something into the end; it stands on line 17."""
+    return f"{GOOD}  {part}\n"
+
+
+WINDOW = "calendar: {{messages: {{{}}}}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        # Keys that mean nothing, in every part.
+        (in_document("titel: x"), "2: 'titel' means nothing here (did you mean 'title'?)"),
+        (in_document("late_grace: 1 day"), "2: 'late_grace' means nothing here (it belongs in 'end')"),
+        (in_document("takes: {priorty: 1}"), "2: 'priorty' means nothing here (did you mean 'priority'?)"),
+        (
+            in_document("takes: {priority: 1, amount: {EUR: {at_lest: 1}}}"),
+            "2: 'at_lest' means nothing here (did you mean 'at_least'?)",
+        ),
+        (in_document("calendar: {zone: UTC}"), "2: 'zone' means nothing here (did you mean 'timezone'?)"),
+        (in_document(WINDOW.format("dayz: monday")), "2: 'dayz' means nothing here (did you mean 'days'?)"),
+        (
+            in_document("calendar: {paydays: {days: 1, withing: 1 day}}"),
+            "2: 'withing' means nothing here (did you mean 'within'?)",
+        ),
+        (
+            in_document("arms: [{name: a, wieght: 1}, {name: b, weight: 1}]"),
+            "2: arm a: 'wieght' means nothing here (did you mean 'weight'?)",
+        ),
+        (
+            in_document("arms: [{name: a, weight: 1, steps: [{id: q, afer: 1 day}]}]"),
+            "2: arm a, step q: 'afer' means nothing here (did you mean 'after'?)",
+        ),
+        (
+            in_document("arms: [{name: a, weight: 1, end: {aftr: 1 day}}]"),
+            "2: arm a: 'aftr' means nothing here (did you mean 'after'?)",
+        ),
+        (
+            in_step("only_if: {mail_opend: true}"),
+            "14: step day-3: 'mail_opend' means nothing here (did you mean 'mail_opened'?)",
+        ),
+        (
+            in_step("only_if: {attempts: {at_leats: 1}}"),
+            "14: step day-3: 'at_leats' means nothing here (did you mean 'at_least'?)",
+        ),
+        (
+            in_step("approval: {within: 1 day, otherwse: skip}"),
+            "14: step day-3: 'otherwse' means nothing here (did you mean 'otherwise'?)",
+        ),
+        (in_end("late_payment: {thn: alert}"), "17: 'thn' means nothing here (did you mean 'then'?)"),
+        (
+            in_document("calendar: {paydays: {days: 1, colour: red}}"),
+            "2: 'colour' means nothing here (one of: after, days, within)",
+        ),
+        # Words that are not among those there are.
+        (
+            in_document("takes: {priority: 1, decline_class: sofft}"),
+            "2: takes.decline_class: 'sofft' is not known (did you mean 'soft'?)",
+        ),
+        (
+            in_step("only_if: {decline_class: [soft, needs-custommer]}"),
+            (
+                "14: step day-3: steps.only_if.decline_class: 'needs-custommer' is not known"
+                " (did you mean 'needs-customer-action'?)"
+            ),
+        ),
+        (
+            in_document(WINDOW.format("days: [Monday, tue]")),
+            "2: calendar.messages.days: 'tue' is not known (did you mean 'tuesday'?)",
+        ),
+        (
+            in_document(WINDOW.format("days: Weekdays")),
+            "2: calendar.messages.days: 'Weekdays' is not known (did you mean 'weekdays'?)",
+        ),
+        (
+            in_document("takes: {priority: 1, failure: frist}"),
+            "2: takes.failure: 'frist' is not known (did you mean 'first'?)",
+        ),
+        (
+            in_step("approval: {within: 1 day, otherwise: go}"),
+            "14: step day-3: steps.approval.otherwise: 'go' is not known (did you mean 'go on'?)",
+        ),
+        (in_step("channel: sms"), "14: step day-3: steps.channel: 'sms' is not known (one of: email)"),
+        (
+            in_end("late_payment: {then: reinstat}"),
+            "17: end.late_payment.then: 'reinstat' is not known (did you mean 'reinstate'?)",
+        ),
+        (
+            in_document("takes: {priority: 1, country: [Germany]}"),
+            "2: takes.country: 'Germany' is no country (did you mean 'DE'?)",
+        ),
+        (
+            in_document("takes: {priority: 1, country: USA}"),
+            "2: takes.country: 'USA' is no country (did you mean 'US'?)",
+        ),
+        (
+            in_document("takes: {priority: 1, country: Middle Earth}"),
+            "2: takes.country: 'Middle Earth' is no country (two letters, such as 'DE')",
+        ),
+        (
+            in_document("takes: {priority: 1, currency: EURO}"),
+            "2: takes.currency: 'EURO' is no currency (did you mean 'EUR'?)",
+        ),
+        (
+            in_document("calendar: {timezone: Europe/Berln}"),
+            "2: calendar.timezone: 'Europe/Berln' is no time zone (did you mean 'Europe/Berlin'?)",
+        ),
+        (
+            in_document("calendar: {timezone: here}"),
+            "2: calendar.timezone: 'here' is no time zone (write it as in 'Europe/Berlin')",
+        ),
+        # What YAML takes for something else, and what is of the wrong kind.
+        (
+            in_document("takes: {priority: 1, country: [SE, NO]}"),
+            "2: takes.country: 'NO' is read as true or false, not as a word (in quotes: 'NO')",
+        ),
+        (
+            in_document("takes: {priority: 1, plan: 7}"),
+            "2: takes.plan: '7' is read as a number, not as a word (in quotes: '7')",
+        ),
+        (
+            in_document("title: 2026-01-01"),
+            "2: title: '2026-01-01' is read as a date, not as a word (in quotes: '2026-01-01')",
+        ),
+        (
+            in_document(WINDOW.format("hours: 9 to 5")),
+            ("2: calendar.messages.hours: '9 to 5' is no stretch of hours: write it as in '09:00 to 20:00'"),
+        ),
+        (
+            in_document(WINDOW.format("quiet: 00:00 to 24:00")),
+            "2: calendar.messages: no hour is left: the quiet hours cover all of them",
+        ),
+        (
+            in_document("calendar: {paydays: {days: [1, 32, lst]}}"),
+            "2: calendar.paydays.days: '32' is no day of the month (1 to 31, or 'last')",
+        ),
+        (
+            in_document("calendar: {paydays: {days: []}}"),
+            "2: calendar.paydays.days: is empty",
+        ),
+        (in_document("retries: 99"), "2: retries: '99' cannot be: the most is 20"),
+        (in_document("retries: many"), "2: retries: 'many' is no whole number"),
+        (in_document("spacing:"), "2: spacing: is empty"),
+        (in_document("arms: 7"), "2: arms: '7' stands where a list is expected (begin each entry with '- ')"),
+        (
+            in_document("arms: [{name: a, weight: 1}, 7]"),
+            (
+                "2: arm 2: arms: '7' stands where a group of keys is expected"
+                " (it holds: name, weight, holdout, steps, end, messages)"
+            ),
+        ),
+        (
+            in_document("arms: [{name: a, weight: -1}]"),
+            "2: arm a: arms.weight: '-1' cannot be: the least is 0",
+        ),
+        (in_document("takes: [a]"), "2: takes: a list stands where a group of keys is expected"),
+        (
+            in_document("takes: {priority: 1, tags: {a: b}}"),
+            "2: takes.tags: a group of keys stands where a word is expected",
+        ),
+        (
+            in_document("takes: {priority: 1, plan: pro, first_payments: maybe}"),
+            "2: takes.first_payments: 'maybe' is neither true nor false (true or false)",
+        ),
+        (in_document("takes: {plan: pro}"), "2: takes: a segment needs a priority"),
+        (
+            in_step("only_if: {attempts: 3}"),
+            (
+                "14: step day-3: steps.only_if.attempts: '3' stands where a group of keys is expected"
+                " (it holds: at_least, at_most)"
+            ),
+        ),
+        (in_step('alert: ""'), "14: step day-3: steps.alert: is empty"),
+        (
+            in_step(f"alert: {'x' * 501}"),
+            "14: step day-3: steps.alert: has 501 letters: the most is 500 (shorten it)",
+        ),
+        (
+            in_step("only_if: {amount: {EUR: {}}}"),
+            "14: step day-3: steps.only_if.amount.EUR: needs at_least, below, or both",
+        ),
+        (in_step("1: 2"), "14: step day-3: steps: 1 is no key: keys are words"),
+        # What only the whole can tell.
+        (
+            in_document("arms: [{name: a, weight: 1, end: {after: 2 days, action: leave}}]"),
+            "2: arm a, step day-3: comes at 3 days, not before the end at 2 days",
+        ),
+        (
+            in_document("arms: [{name: a, weight: 1}, {name: a, weight: 1}]"),
+            "2: arm a: the arm 'a' stands twice",
+        ),
+        (in_document("arms: [{name: a, weight: 0}]"), "2: the weights are all 0"),
+    ],
+)
+def test_every_part_of_the_language_is_read_closely(text: str, fault: str) -> None:
+    found = faults(text)
+    assert any(line.startswith(f"gentle.yaml:{fault}") for line in found), found
+    assert not any("input" in line.lower() or "valid" in line for line in found)
+
+
 def test_all_faults_are_told_at_once_in_order_of_lines() -> None:
     text = (
         GOOD.replace("retry: true", "retrys: true").replace("limited", "limitted").replace("cancel_now", "x")
@@ -183,6 +393,10 @@ def test_a_key_that_stands_twice_is_a_fault() -> None:
         GOOD.replace("grace: 2 days", "1: one\n[a, b]: two"),
         GOOD.replace('minimum: {EUR: 1.00, JPY: "100"}', "minimum: {1: 2}"),
         GOOD.replace("  - id: day-1", "  - 7\n  - id: day-1"),
+        GOOD.replace("grace: 2 days", "grace: &a [*a]"),
+        GOOD.replace("grace: 2 days", "grace: &a {b: *a}"),
+        GOOD.replace("grace: 2 days", "grace: 2026-13-45"),
+        GOOD.replace("grace: 2 days", f"grace: {'[' * 3000}"),
     ],
 )
 def test_even_a_strange_document_gives_faults_and_no_other_error(text: str) -> None:
