@@ -119,3 +119,8 @@ async def discard(session: AsyncSession, row: DraftRow, by: str, now: datetime) 
     """Throw a draft away; what is published stays as it is."""
     await session.delete(row)
     await audit.write(session, now, by, "draft discarded", audit.of_campaign(row.campaign))
+
+
+async def publish(session: AsyncSession, row: DraftRow) -> None:
+    """Let a draft go that has become a version; whoever publishes it writes that into the audit log."""
+    await session.delete(row)

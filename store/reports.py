@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlmodel.ext.asyncio.session import AsyncSession
+    from sqlmodel.sql.expression import SelectOfScalar
 
 # Closed without having been worked: they say nothing about a campaign.
 NOT_WORKED = frozenset({Outcome.EXCLUDED, Outcome.BELOW_MINIMUM})
@@ -89,13 +90,16 @@ def _add_closed(part: Recovery, outcome: str | None, count: int, currency: str, 
 
 async def published(session: AsyncSession) -> Sequence[CampaignVersionRow]:
     """List every campaign in the version that new cases start with, by name."""
-    wanted = (
-        select(CampaignVersionRow)
-        .join(
-            CampaignRow,
-            (col(CampaignRow.name) == col(CampaignVersionRow.name))
-            & (col(CampaignRow.current_version) == col(CampaignVersionRow.version)),
-        )
-        .order_by(CampaignVersionRow.name)
+    return (await session.exec(_current_versions().order_by(CampaignVersionRow.name))).all()
+
+
+async def published_one(session: AsyncSession, name: str) -> CampaignVersionRow | None:
+    """Find a campaign in the version that new cases start with, if there is one of that name."""
+    return (await session.exec(_current_versions().where(CampaignRow.name == name))).first()
+
+
+def _current_versions() -> SelectOfScalar[CampaignVersionRow]:
+    is_current = (col(CampaignRow.name) == col(CampaignVersionRow.name)) & (
+        col(CampaignRow.current_version) == col(CampaignVersionRow.version)
     )
-    return (await session.exec(wanted)).all()
+    return select(CampaignVersionRow).join(CampaignRow, is_current)
