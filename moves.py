@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -27,7 +28,7 @@ from store.moves import Running, State, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+# A connection that is made at its first use fails with the latter two.
+UNREACHABLE = (RPCError, OSError, RuntimeError)
 # Cases looked at together: few enough that the machine gets to other work in between.
 PAGE = 100
 
@@ -126,7 +129,7 @@ async def begin_move(
         row = await stored.begin(session, move_id, wanted, desk.now())
     try:
         await _start(desk, row)
-    except RPCError as error:
+    except UNREACHABLE as error:
         async with desk.tools.database.begin() as session:
             said = "Temporal could not be reached to carry it out"
             await stored.turn(session, move_id, State.STOPPED, desk.now(), by="dunwell", why=said)
@@ -164,22 +167,35 @@ async def _ask(desk: Desk, move_id: str, name: str, state: State, by: str, why: 
         await handle.execute_update(name, request, id=uuid.uuid4().hex, result_type=str)
     except WorkflowUpdateFailedError as error:
         raise Conflict(f"move {move_id}: {error.cause}") from error
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            raise
-        async with desk.tools.database.begin() as session:
-            await stored.turn(session, move_id, state, desk.now(), by=by, why=why)
-        if state is State.RUNNING:
-            await _start(desk, row)
+    except UNREACHABLE as error:
+        if not (isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND):
+            raise ServerUnavailable(
+                f"move {move_id} could not be told, since Temporal does not answer: try again ({error})"
+            ) from error
+        await _without_workflow(desk, row, state, request)
     async with desk.tools.database.read() as session:
         return await stored.get(session, move_id)
 
 
+async def _without_workflow(desk: Desk, row: MoveRow, state: State, request: MoveRequest) -> None:
+    """Do what is asked of a move whose workflow was terminated: it is all in the database."""
+    async with desk.tools.database.begin() as session:
+        await stored.turn(session, row.id, state, desk.now(), by=request.by, why=request.why)
+    if state is State.RUNNING:
+        await _start(desk, row)
+
+
 async def _start(desk: Desk, row: MoveRow) -> None:
     """Start the workflow of a move, or leave it as it is where it runs."""
+    order = MoveOrder(
+        move=row.id,
+        batch=desk.settings.moves_batch,
+        at_once=desk.settings.moves_at_once,
+        pause=timedelta(seconds=desk.settings.moves_pause),
+    )
     await desk.temporal.start_workflow(
         contract.MOVE_CASES,
-        MoveOrder(move=row.id),
+        order,
         id=keys.move_workflow_id(row.id),
         task_queue=desk.queue,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,

@@ -72,6 +72,15 @@ class Settings(BaseSettings):
     charges_per_second: float = Field(
         default=20.0, gt=0, description="most charges a second, all workers together"
     )
+    moves_batch: int = Field(
+        default=50, ge=1, le=500, description="Cases that a move to another version asks between two pauses."
+    )
+    moves_at_once: int = Field(default=10, ge=1, le=100, description="Of these, how many at a time.")
+    moves_pause: float = Field(
+        default=1.0,
+        ge=0,
+        description="Seconds that a move rests after each batch, so that other work gets on.",
+    )
     temporal_ui_url: AnyHttpUrl | None = Field(default=None, description="the Temporal UI as ops reach it")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["auto", "text", "json"] = "auto"

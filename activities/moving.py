@@ -37,7 +37,7 @@ log = structlog.get_logger()
 
 # A case that is busy with its processor answers later; the others are not kept waiting for it.
 ONE_ANSWER = timedelta(seconds=10)
-HEARTBEAT = timedelta(seconds=5)
+HEARTBEAT = timedelta(seconds=3)
 # A case that cannot answer for so long is left behind; it still moves when it can.
 PATIENCE = timedelta(hours=24)
 # Longer than one try to open a case: one that chose the version before is there by then.

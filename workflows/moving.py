@@ -26,7 +26,7 @@ OVER = "it has ended: nothing can be changed any more"
 
 # A batch of the largest size, none of whose cases answers.
 ONE_BATCH = timedelta(minutes=15)
-HEARTBEAT_TIMEOUT = timedelta(seconds=30)
+HEARTBEAT_TIMEOUT = timedelta(seconds=15)
 # Trouble with the database passes: a move waits for it as long as it takes.
 RETRIES = RetryPolicy(maximum_interval=timedelta(minutes=1))
 # Between two passes, when some cases have not answered: longer each time, up to a limit.
