@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 import contract
@@ -166,7 +167,8 @@ async def _ask(desk: Desk, move_id: str, name: str, state: State, by: str, why: 
     try:
         await handle.execute_update(name, request, id=uuid.uuid4().hex, result_type=str)
     except WorkflowUpdateFailedError as error:
-        raise Conflict(f"move {move_id}: {error.cause}") from error
+        said = error.cause.message if isinstance(error.cause, ApplicationError) else error.cause
+        raise Conflict(f"move {move_id}: {said}") from error
     except UNREACHABLE as error:
         if not (isinstance(error, RPCError) and error.status is RPCStatusCode.NOT_FOUND):
             raise ServerUnavailable(

@@ -177,7 +177,8 @@ class MoveActivities:
         cause = error.cause
         if isinstance(cause, ApplicationError) and cause.type in ENDED_MEANWHILE:
             return await self._gone(case)
-        return Answer(Became.REFUSED, str(cause or error))
+        said = cause.message if isinstance(cause, ApplicationError) else str(cause or error)
+        return Answer(Became.REFUSED, said)
 
     async def _gone(self, case: CaseRow) -> Answer:
         """Say why a case's workflow takes no wish: it has closed, or somebody terminated it."""
