@@ -14,7 +14,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
-from bench import card_update, history, memory, opening, sandbox
+from bench import card_update, history, memory, opening, plans, sandbox
 from bench.ground import Options, say
 from bench.processes import ROOT
 from embedded import find_binary
@@ -29,6 +29,7 @@ MEASURES: dict[str, Callable[[Options], Awaitable[dict[str, Any]]]] = {
     "history": history.measure,
     "memory": memory.measure,
     "sandbox": sandbox.measure,
+    "plans": plans.measure,
 }
 LIBRARIES = ("temporalio", "pydantic", "sqlalchemy", "fastapi", "uvicorn")
 

@@ -112,20 +112,19 @@ class Window(Part):
 
     def is_open(self, moment: datetime, zone: ZoneInfo, country: str | None) -> bool:
         """Whether something may go out at a moment."""
-        local = moment.astimezone(zone)
-        if not self._takes_day(local.date(), country):
-            return False
-        seconds = local.hour * 3600 + local.minute * 60 + local.second
-        return any(start * 60 <= seconds < end * 60 for start, end in self.spans())
+        return self._is_open_at(moment.astimezone(zone), country)
 
     def next_open(self, moment: datetime, zone: ZoneInfo, country: str | None) -> datetime:
         """Give the first open moment that is not before another one; that one itself where none ever is.
 
         A window without an open hour is refused when a campaign is checked, so it is never met here.
         """
-        if self.is_always_open or self.is_open(moment, zone, country):
+        if self.is_always_open:
             return moment
-        first = moment.astimezone(zone).date()
+        local = moment.astimezone(zone)
+        if self._is_open_at(local, country):
+            return moment
+        first = local.date()
         for number in range(LONGEST_SEARCH):
             day = first + timedelta(days=number)
             if not self._takes_day(day, country):
@@ -146,6 +145,13 @@ class Window(Part):
             parts.append("not on public holidays")
         return " ".join(parts) or "at any time"
 
+    def _is_open_at(self, local: datetime, country: str | None) -> bool:
+        minutes = local.hour * 60 + local.minute
+        for start, end in self.spans():
+            if start <= minutes < end:
+                return self._takes_day(local.date(), country)
+        return False
+
     def _takes_day(self, day: date, country: str | None) -> bool:
         if self.days and WEEKDAYS[day.weekday()] not in self.days:
             return False
@@ -165,6 +171,7 @@ def _open_spans(hours: tuple[Span, ...], quiet: tuple[Span, ...]) -> tuple[Span,
     return tuple(sorted(spans))
 
 
+@lru_cache(maxsize=32768)
 def at_wall_time(day: date, minutes: int, zone: ZoneInfo) -> datetime:
     """Give the moment at which a zone's clocks show a time of day; 24:00 is the next day's midnight.
 

@@ -43,6 +43,11 @@ class Conditions(Part):
     link_clicked: bool | None = Field(default=None, description="Whether a link in one was used by then.")
 
     @property
+    def ask_nothing(self) -> bool:
+        """Whether nothing is written, so that the step is for every case."""
+        return not self.model_fields_set
+
+    @property
     def waits_for_the_customer(self) -> bool:
         """Whether only what the customer does until then decides."""
         return self.mail_opened is not None or self.link_clicked is not None
@@ -60,14 +65,9 @@ class Conditions(Part):
 
         What the customer did after ``due`` does not count, so that a late worker decides as a punctual one.
         """
-        if self.decline_class and story.decline_class not in self.decline_class:
-            return f"the decline is {story.decline_class or 'of no known class'}"
-        if self.decline and story.decline not in self.decline:
-            return f"the decline is {(story.decline or 'not known').replace('_', ' ')}"
-        if not amounts_hold(self.amount, story.amount, story.currency):
-            return "the amount is not one that this step is for"
-        if self.attempts and not self.attempts.holds(story.charges):
-            return f"{story.charges} charges were made so far"
+        reason = self._why_not_this_case(story)
+        if reason is not None or not self.waits_for_the_customer:
+            return reason
         opened, clicked = _by(story.opened_at, due), _by(story.clicked_at, due)
         if self.mail_opened is not None and opened is not self.mail_opened:
             return "a mail was opened" if opened else "no mail was opened"
@@ -76,25 +76,26 @@ class Conditions(Part):
         return None
 
     def may_hold(self, story: Story, due: datetime) -> bool:
-        """Whether the conditions hold, or would if the customer opened a mail or used a link in time."""
-        if self.why_not(story, due) is None:
-            return True
-        if not self.waits_for_the_customer:
-            return False
-        willing = story.model_copy(update={"opened_at": due, "clicked_at": due})
-        asked = self.model_copy(
-            update={
-                "mail_opened": self.mail_opened or None,
-                "link_clicked": self.link_clicked or None,
-            }
-        )
-        return asked.why_not(willing, due) is None and self._is_not_spoilt(story, due)
+        """Whether the conditions hold, or would if the customer opened a mail or used a link in time.
 
-    def _is_not_spoilt(self, story: Story, due: datetime) -> bool:
-        """Whether nothing has happened yet that must not happen: a mail once opened stays opened."""
-        return not (self.mail_opened is False and _by(story.opened_at, due)) and not (
+        A mail once opened stays opened.
+        """
+        spoilt = (self.mail_opened is False and _by(story.opened_at, due)) or (
             self.link_clicked is False and _by(story.clicked_at, due)
         )
+        return not spoilt and self._why_not_this_case(story) is None
+
+    def _why_not_this_case(self, story: Story) -> str | None:
+        """Say what does not hold, whatever the customer does about our mails."""
+        if self.decline_class and story.decline_class not in self.decline_class:
+            return f"the decline is {story.decline_class or 'of no known class'}"
+        if self.decline and story.decline not in self.decline:
+            return f"the decline is {(story.decline or 'not known').replace('_', ' ')}"
+        if not amounts_hold(self.amount, story.amount, story.currency):
+            return "the amount is not one that this step is for"
+        if self.attempts and not self.attempts.holds(story.charges):
+            return f"{story.charges} charges were made so far"
+        return None
 
 
 def _by(at: datetime | None, due: datetime) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import StrEnum
+from itertools import compress
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -95,8 +96,7 @@ class Step(Part):
     @property
     def kinds(self) -> tuple[str, ...]:
         """Name what the step does, in the order in which it is done."""
-        wanted = {CHARGE: self.retry, ACCESS: self.access, MESSAGE: self.message, ALERT: self.alert}
-        return tuple(kind for kind, value in wanted.items() if value)
+        return tuple(compress(KINDS, (self.retry, self.access, self.message, self.alert)))
 
 
 CHARGE, ACCESS, MESSAGE, ALERT, ASK = "charge", "access", "message", "alert", "ask"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, PlainSerializer
@@ -37,7 +38,11 @@ def parse_duration(value: object) -> timedelta:
         if not part or not unit:
             message = f"{value!r} is not a length of time: write it as in '3 days' or '36h'"
             raise ValueError(message)
-        total += float(part.group(1)) * UNITS[unit]
+        try:
+            total += float(part.group(1)) * UNITS[unit]
+        except OverflowError:
+            message = f"{value!r} is longer than any campaign"
+            raise ValueError(message) from None
         position = part.end()
     return total
 
@@ -47,6 +52,7 @@ def _unit(word: str) -> str | None:
     return word if word in UNITS else None
 
 
+@lru_cache(maxsize=4096)
 def spell_duration(length: timedelta) -> str:
     """Write a length as an author would: the two largest units that it fills, ``1 day 12 hours``."""
     seconds = round(length.total_seconds())

@@ -72,8 +72,10 @@ class AmountRange(Part):
 
 def amounts_hold(ranges: dict[str, AmountRange], amount: int, currency: str) -> bool:
     """Whether an amount lies in its currency's range; a currency that is not named is in none."""
+    if not ranges:
+        return True
     found = ranges.get(currency.upper())
-    return not ranges or (found is not None and found.holds(amount, currency))
+    return found is not None and found.holds(amount, currency)
 
 
 class CountRange(Part):

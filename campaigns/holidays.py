@@ -19,7 +19,7 @@ def known_countries() -> frozenset[str]:
     return frozenset(almanac.list_supported_countries(include_aliases=False))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=32768)
 def holiday(day: date, country: str | None) -> str | None:
     """Name the nationwide public holiday of a day, in English where there is a choice, or None.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 
 from errors import BadInput
 
@@ -27,6 +28,7 @@ def major_units(amount: int, currency: str) -> Decimal:
     return Decimal(amount).scaleb(-minor_unit_digits(currency))
 
 
+@lru_cache(maxsize=1024)
 def minor_units(text: str, currency: str) -> int:
     """Read ``"1.00"`` as 100 for EUR and ``"100"`` as 100 for JPY.
 

@@ -67,12 +67,15 @@ def overtaken(
     if story.ending or story.closed:
         return ()
     every = every or parts(campaign, story)
+    due = [part.id for part in every if part.at <= now]
+    unsettled = [action for action in due if action not in story.done and action not in story.passed]
+    if not unsettled:
+        return ()
     kept = {part.id for part in _to_do(campaign, story, now, every)}
-    settled = {*story.done, *story.passed, *kept}
     if story.unsettled:
         # Its outcome is still asked for, however late it gets.
-        settled.add(story.unsettled.id)
-    return tuple(part.id for part in every if part.at <= now and part.id not in settled)
+        kept.add(story.unsettled.id)
+    return tuple(action for action in unsettled if action not in kept)
 
 
 def due_now(campaign: Campaign, story: Story, now: datetime) -> tuple[str, ...]:

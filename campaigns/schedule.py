@@ -6,9 +6,9 @@ approval that is waited for, and by the hours and days on which mails or charges
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from operator import attrgetter
+from typing import TYPE_CHECKING, NamedTuple
 
 from campaigns.arms import share_of
 from campaigns.document import (
@@ -33,24 +33,19 @@ NOTICE, FINAL, FAREWELL = "end.notice", "end.action", "end.message"
 APPROVED = "approved"
 
 
-@dataclass(frozen=True)
-class Due:
-    """One part of a step and when it is due.
+class Due(NamedTuple):
+    """One part of a step and when it is due; ``id`` is the action's, under which its progress is kept.
 
     ``holds`` says whether the step is for this case as it stands: a part that is not is passed over when its
     time comes. ``may`` says whether it still could be by then, if the customer opens a mail or uses a link.
     """
 
+    id: str
     step: Step
     kind: str
     at: datetime
-    holds: bool
-    may: bool
-
-    @property
-    def id(self) -> str:
-        """Give the action's id, under which its progress is kept."""
-        return f"{self.step.id}.{self.kind}"
+    holds: bool = True
+    may: bool = True
 
 
 def awaiting_approval(story: Story) -> Iterator[str]:
@@ -92,33 +87,96 @@ def step_at(campaign: Campaign, story: Story, step: Step) -> datetime:
 
 def parts(campaign: Campaign, story: Story) -> list[Due]:
     """List every part of every step in order of time, then of the document, then of what is done first."""
-    found = [part for step in campaign.steps for part in _parts_of(campaign, story, step)]
-    return sorted(found, key=lambda part: part.at)
+    return Timetable(campaign).parts(story)
 
 
-def _parts_of(campaign: Campaign, story: Story, step: Step) -> Iterator[Due]:
-    at = step_at(campaign, story, step)
-    released: datetime | None = at
-    unasked = False
-    if step.approval:
-        asking = f"{step.id}.{ASK}"
-        still_open = any(f"{step.id}.{kind}" not in story.passed for kind in step.kinds)
-        holds = step.only_if.why_not(story, at) is None
-        yield Due(
-            step, ASK, at, holds and still_open, still_open and (holds or step.only_if.may_hold(story, at))
-        )
-        released = _released(story, step, at)
-        unasked = asking in story.passed
-    # What holds when a step begins holds for all of it: its mail follows its charge.
-    begun = any(f"{step.id}.{kind}" in story.done for kind in KINDS)
-    for kind in step.kinds:
-        if released is None or unasked:
-            # Silence means no: passed over once the time to answer is over.
-            yield Due(step, kind, _silence_ends(story, step, at), holds=False, may=False)
-            continue
-        due = part_at(campaign, story, step, kind, released)
-        holds = begun or step.only_if.why_not(story, due) is None
-        yield Due(step, kind, due, holds, holds or step.only_if.may_hold(story, due))
+class Timetable:
+    """The parts of a campaign in one case; what no event of the case changes is worked out only once.
+
+    Whoever plays a whole case keeps one. Where a case stands decides whether a step is for it, and an
+    approval when it goes on; all other times follow from what ``_clock`` names.
+    """
+
+    def __init__(self, campaign: Campaign) -> None:
+        self._campaign = campaign
+        self._clock: tuple[object, ...] = ()
+        self._dated: dict[str, list[Due]] = {}
+        self._fixed: list[Due] | None = None
+
+    def parts(self, story: Story) -> list[Due]:
+        """List every part of every step in order of time, then of the document, then of what is done first."""
+        clock = _clock(story)
+        if clock != self._clock:
+            self._clock, self._dated, self._fixed = clock, {}, None
+        if self._fixed is not None:
+            return self._fixed
+        found: list[Due] = []
+        fixed = True
+        for step in self._campaign.steps:
+            if step.approval:
+                found += _approved_parts(self._campaign, story, step)
+                fixed = False
+            elif step.only_if.ask_nothing:
+                found += self._dated_parts(story, step)
+            else:
+                found += _judged(step, self._dated_parts(story, step), story)
+                fixed = False
+        found.sort(key=_time_of)
+        if fixed:
+            self._fixed = found
+        return found
+
+    def _dated_parts(self, story: Story, step: Step) -> list[Due]:
+        if step.id not in self._dated:
+            at = step_at(self._campaign, story, step)
+            self._dated[step.id] = _dated(self._campaign, story, step, at)
+        return self._dated[step.id]
+
+
+def _clock(story: Story) -> tuple[object, ...]:
+    """Name all of a story that the time of a part depends on, approvals aside."""
+    return (story.case_id, story.failed_at, story.moved, story.decline, story.timezone, story.country)
+
+
+_time_of = attrgetter("at")
+
+
+def _dated(campaign: Campaign, story: Story, step: Step, released: datetime) -> list[Due]:
+    """Give what a step does with its times, as if its conditions held."""
+    return [
+        Due(f"{step.id}.{kind}", step, kind, part_at(campaign, story, step, kind, released))
+        for kind in step.kinds
+    ]
+
+
+def _judged(step: Step, dated: list[Due], story: Story) -> list[Due]:
+    """Say of each part whether the step's conditions hold, or could by then.
+
+    What holds when a step begins holds for all of it: its mail follows its charge.
+    """
+    if step.only_if.ask_nothing or any(f"{step.id}.{kind}" in story.done for kind in KINDS):
+        return dated
+    return [_judge(step, part, story) for part in dated]
+
+
+def _judge(step: Step, part: Due, story: Story) -> Due:
+    if step.only_if.why_not(story, part.at) is None:
+        return part
+    return part._replace(holds=False, may=step.only_if.may_hold(story, part.at))
+
+
+def _approved_parts(campaign: Campaign, story: Story, step: Step) -> list[Due]:
+    """Give the question, and then what the answer, or silence, lets the step do."""
+    at, asking = step_at(campaign, story, step), f"{step.id}.{ASK}"
+    question = Due(asking, step, ASK, at, holds=False, may=False)
+    if any(f"{step.id}.{kind}" not in story.passed for kind in step.kinds):
+        question = _judge(step, question._replace(holds=True, may=True), story)
+    released = _released(story, step, at)
+    if released is not None and asking not in story.passed:
+        return [question, *_judged(step, _dated(campaign, story, step, released), story)]
+    # Silence means no: passed over once the time to answer is over.
+    ends = _silence_ends(story, step, at)
+    return [question, *(Due(f"{step.id}.{kind}", step, kind, ends, False, False) for kind in step.kinds)]
 
 
 def _silence_ends(story: Story, step: Step, at: datetime) -> datetime:
@@ -184,7 +242,9 @@ def spell_time(campaign: Campaign, story: Story, part: Due, due: datetime) -> st
     """Say where the time of a part comes from: the step's own, and each reason for which it is later."""
     at = step_at(campaign, story, part.step)
     if part.step.id in story.moved:
-        words = f"{spell_duration(at - story.failed_at)} after the failed payment, moved by a person"
+        begun = any(f"{part.step.id}.{kind}" in story.done for kind in KINDS)
+        why = "as it was begun" if begun else "moved by a person"
+        words = f"{spell_duration(at - story.failed_at)} after the failed payment, {why}"
     elif part.step.before_end is not None:
         words = f"{spell_duration(part.step.before_end)} before the end"
     else:

@@ -14,6 +14,7 @@ from campaigns.arms import asks_for_engagement
 from campaigns.declines import Ask
 from campaigns.document import ASK
 from campaigns.planner import overtaken, plan
+from campaigns.schedule import Timetable
 from campaigns.story import Action, Ending, Lever, Outcome, Pending, Plan, Story, Trigger
 
 if TYPE_CHECKING:
@@ -150,13 +151,15 @@ def simulate(
 
     ``campaign`` is the case's own, as ``for_case`` gives it.
     """
-    world = _World(customer, story, now)
+    world, timetable = _World(customer, story, now), Timetable(campaign)
     engaged = asks_for_engagement(campaign)
     for _ in range(LONGEST):
-        gone = overtaken(campaign, story, now)
+        every = timetable.parts(story)
+        gone = overtaken(campaign, story, now, every)
         if gone:
             story = story.model_copy(update={"passed": (*story.passed, *gone)})
-        upcoming = plan(campaign, story, now)
+            every = timetable.parts(story)
+        upcoming = plan(campaign, story, now, every)
         event = world.next_before(upcoming.at if upcoming.action is not Action.CLOSE else now)
         if event is not None and not story.ending:
             now = max(now, event.at)
