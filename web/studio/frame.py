@@ -142,7 +142,7 @@ def _environment() -> Environment:
 templates = Jinja2Templates(env=_environment())
 
 
-def page(request: Request, name: str, *, status: int = 200, **words: Any) -> HTMLResponse:
+def page(request: Request, name: str, /, *, status: int = 200, **words: Any) -> HTMLResponse:
     """Render a page of ``web/pages/studio`` with what the layout needs, and ``words`` of its own.
 
     The layout knows ``person`` (None before sign-in), ``csrf``, ``navigation``, ``livemode`` and ``notice``; a
