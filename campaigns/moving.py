@@ -131,7 +131,8 @@ def spread_out(
 
     What was due at once before the move is not put off by it, least of all what a customer is waiting for.
     """
-    became = [action for action in due_now(new, after, now) if action not in due_now(old, before, now)]
+    was_due = due_now(old, before, now)
+    became = [action for action in due_now(new, after, now) if action not in was_due]
     share = share_of(after.case_id, target.campaign.name, str(target.version))
     until = now + timedelta(seconds=int(share * target.spread.total_seconds()))
     if not became or until <= now or (after.hold and after.hold.action in became and after.hold.until > now):
