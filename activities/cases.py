@@ -14,10 +14,20 @@ import keys
 from activities.late import settle_while_closing
 from activities.news import Taken, fact_key, take_fact
 from activities.tools import Tools, virtual_now
-from activities.turn import as_stored, attributes_of, conclude, course_in, course_of, flagged, ids, money
+from activities.turn import (
+    as_stored,
+    attributes_of,
+    conclude,
+    course_in,
+    course_of,
+    flagged,
+    ids,
+    judged,
+    money,
+)
 from activities.wishes import grant, move, summary
 from campaigns.document import ASK
-from campaigns.planner import overtaken, plan
+from campaigns.planner import plan
 from campaigns.story import Action, Hold, Story
 from contract import Cancel, Fact, LateFact, MoveToVersion, News, Order, Report, Trouble, Wish, WishAnswer
 from errors import NotKnown
@@ -65,8 +75,7 @@ class CaseActivities:
             story = await as_stored(session, order.story)
             campaign, story = await course_of(session, story)
             # What came due before the news arrived is judged by how things stood then.
-            gone = overtaken(campaign, story, min([now, *(item.at for item in order.news)]))
-            story = story.model_copy(update={"passed": (*story.passed, *gone)}) if gone else story
+            story = judged(campaign, story, min([now, *(item.at for item in order.news)]))
             digest = Digest(story, campaign, [], {})
             for news in sorted(order.news, key=_urgency):
                 await self._take(session, digest, news, now)
@@ -207,6 +216,7 @@ class CaseActivities:
         async with self._tools.database.begin() as session:
             story = await as_stored(session, order.story)
             campaign, story = await course_of(session, story)
+            story = judged(campaign, story, now)
             step = plan(campaign, story, now)
             lines = []
             if step.action is Action.ALERT and step.note and (step.at is None or step.at <= now):

@@ -22,7 +22,7 @@ from activities.tools import (
     try_again,
     virtual_now,
 )
-from activities.turn import as_stored, conclude, course_of, flagged, ids
+from activities.turn import as_stored, conclude, course_of, flagged, ids, judged
 from campaigns.planner import plan
 from campaigns.schedule import NOTICE
 from campaigns.story import Action, Story
@@ -111,6 +111,7 @@ class MessageActivities(StepActivities):
         async with self._tools.database.begin() as session:
             story = await as_stored(session, order.story)
             campaign, story = await course_of(session, story)
+            story = judged(campaign, story, now)
             step = plan(campaign, story, now)
             lines = []
             if step.action is Action.ACCESS and step.access and (step.at is None or step.at <= now):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from activities.tools import STOPPED_HOLD, Tools, virtual_now
-from activities.turn import as_stored, conclude, course_of, ids
+from activities.turn import as_stored, conclude, course_of, ids, judged
 from campaigns.planner import plan
 from campaigns.story import Hold, Story
 from store import journal, switches
@@ -47,6 +47,7 @@ async def stand(tools: Tools, order: Order, *switch_names: str) -> Stand:
     async with tools.database.read() as session:
         story = await as_stored(session, order.story)
         campaign, story = await course_of(session, story)
+        story = judged(campaign, story, now)
         stops = await switches.stopped(session, *switch_names)
     if story.livemode != tools.livemode and not story.closed:
         why = (

@@ -76,6 +76,12 @@ async def as_stored(session: AsyncSession, story: Story) -> Story:
     return story
 
 
+def judged(campaign: Campaign, story: Story, now: datetime) -> Story:
+    """Pass over what has come due and will not be done, by how things stand before anything else is done."""
+    gone = overtaken(campaign, story, now)
+    return story.model_copy(update={"passed": (*story.passed, *gone)}) if gone else story
+
+
 async def conclude(
     session: AsyncSession,
     campaign: Campaign,
@@ -86,10 +92,7 @@ async def conclude(
 ) -> Report:
     """Plan what is next, close the case if that is all, write it down, and report to the workflow."""
     told = [Line(at=now, text=text) for text in lines]
-    gone = overtaken(campaign, story, now)
-    if gone:
-        story = story.model_copy(update={"passed": (*story.passed, *gone)})
-    story = _without_old_hold(story, now)
+    story = _without_old_hold(judged(campaign, story, now), now)
     if story.ending and story.access is not AccessLevel.FULL:
         # At once, and not only after a receipt that may have to wait: the customer has paid.
         story = story.model_copy(update={"access": AccessLevel.FULL})

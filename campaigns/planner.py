@@ -67,15 +67,27 @@ def overtaken(
     if story.ending or story.closed:
         return ()
     every = every or parts(campaign, story)
-    due = [part.id for part in every if part.at <= now]
-    unsettled = [action for action in due if action not in story.done and action not in story.passed]
-    if not unsettled:
+    due = [
+        part for part in every if part.at <= now and part.id not in story.done and part.id not in story.passed
+    ]
+    if not due:
         return ()
-    kept = {part.id for part in _to_do(campaign, story, now, every)}
-    if story.unsettled:
-        # Its outcome is still asked for, however late it gets.
-        kept.add(story.unsettled.id)
-    return tuple(action for action in unsettled if action not in kept)
+    kept = _to_do(campaign, story, now, every)
+    # Its outcome is still asked for, however late it gets.
+    left = {part.id for part in kept} | ({story.unsettled.id} if story.unsettled else set())
+    asking = {part.step.id for part in kept if part.kind == ASK}
+    charging = min((part.at for part in kept if part.kind == CHARGE), default=now)
+    gone: dict[str, None] = {}
+    for part in due:
+        if part.id in left or part.step.id in asking:
+            continue
+        if part.holds:
+            gone[part.id] = None
+        elif part.at <= charging:
+            # Judged in order of time: not before a charge of an earlier step, on which it may depend. And a
+            # step is judged as a whole when it begins: its mail must not go out without the rest of it.
+            gone |= dict.fromkeys(other.id for other in every if other.step is part.step)
+    return tuple(action for action in gone if action not in story.done and action not in story.passed)
 
 
 def due_now(campaign: Campaign, story: Story, now: datetime) -> tuple[str, ...]:
@@ -231,6 +243,9 @@ def _to_do(campaign: Campaign, story: Story, now: datetime, every: Sequence[Due]
     latest: dict[str, Due] = {}
     ends = planned_end(campaign, story)
     for part in every:
+        if part.step.approval and part.kind != ASK and f"{part.step.id}.{ASK}" not in story.done:
+            # However late it is: nobody has been asked yet.
+            continue
         # What the calendar puts past the end is never done: the end itself speaks then. What a move left
         # behind must not take the place of what was waiting already.
         if part.at <= now and part.holds and part.at < ends and part.id not in story.put_past:
@@ -266,7 +281,7 @@ def _announce_late_end(campaign: Campaign, story: Story, now: datetime, every: S
     planned = end_at(campaign, story)
     if NOTICE in story.done or NOTICE in story.passed or campaign.is_holdout:
         return False
-    if story.short_notice:
+    if story.short_notice and planned < now + campaign.end.late_grace:
         return True
     if now < planned:
         return False

@@ -10,7 +10,6 @@ import heapq
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from campaigns.arms import asks_for_engagement
 from campaigns.declines import Ask
 from campaigns.document import ASK
 from campaigns.planner import overtaken, plan
@@ -152,7 +151,7 @@ def simulate(
     ``campaign`` is the case's own, as ``for_case`` gives it.
     """
     world, timetable = _World(customer, story, now), Timetable(campaign)
-    engaged = asks_for_engagement(campaign)
+    asks = any(not step.only_if.ask_nothing for step in campaign.steps)
     for _ in range(LONGEST):
         every = timetable.parts(story)
         gone = overtaken(campaign, story, now, every)
@@ -170,8 +169,8 @@ def simulate(
             return
         if upcoming.at > now:
             now = upcoming.at
-            if engaged or upcoming.action is Action.WAIT:
-                # Whether the customer has opened a mail by then is looked at only then, as activities do.
+            if asks or upcoming.action is Action.WAIT:
+                # What has come due in between is judged before anything is done, as activities do.
                 continue
         story = _after_action(story, upcoming, now, customer)
         if upcoming.action is Action.MESSAGE:
