@@ -20,6 +20,7 @@ from rich.markup import escape
 import account_commands
 import console
 import demo as show
+import move_commands
 from campaigns.declines import DeclineTable
 from campaigns.simulation import Sample, begin, simulate
 from campaigns.story import Outcome, Status
@@ -53,6 +54,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(account_commands.app, name="user")
+app.add_typer(move_commands.app)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
 Folder = Annotated[Path, typer.Option(help="Where everything local is kept.")]
 By = Annotated[str, typer.Option(help="Who asks for this; it is recorded.")]
