@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -28,12 +29,14 @@ import registration
 from contract import MoveBatch, MoveBatchReport, MoveNote, MoveOrder, MoveRequest, MoveStatus
 from plugin import dunwell_plugin, sandbox_runner
 from tests.conftest import TIME_SKIPPING
+from tests.replay import recording
 from workflows.moving import MoveCases
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 Move = WorkflowHandle[MoveCases, str]
+Keep = Callable[[str, Move], Awaitable[None]]
 REQUEST = MoveRequest(by="ada@example.com", why="a look first")
 SHORT_HISTORY = ("--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=40")
 
@@ -93,6 +96,17 @@ async def started(environment: WorkflowEnvironment, book: Book, **order: object)
         )
 
 
+@pytest.fixture
+def kept(request: pytest.FixtureRequest) -> Keep:
+    """Give what keeps a move's history to be replayed ever after, where this run is to record."""
+
+    async def keep(name: str, handle: Move) -> None:
+        if request.config.getoption("--record"):
+            recording.keep(f"move.{name}", (await handle.fetch_history()).to_json())
+
+    return keep
+
+
 async def said_of(handle: Move) -> MoveStatus:
     return await handle.query(MoveCases.progress)
 
@@ -117,6 +131,7 @@ async def test_batches_follow_each_other_until_nothing_is_left(skipping: Workflo
 
 async def test_a_move_rests_between_batches_and_looks_again_later_and_later(
     skipping: WorkflowEnvironment,
+    kept: Keep,
 ) -> None:
     left = [after("", left=1) for _ in range(8)]
     book = Book([after("case_b"), *left, after("", opening=True), after("")])
@@ -129,6 +144,7 @@ async def test_a_move_rests_between_batches_and_looks_again_later_and_later(
         assert await handle.result() == "all are moved"
         assert [batch.after for batch in book.batches] == ["", "case_b", *[""] * 9]
         assert await timers(handle) == waits
+        await kept("looked-again", handle)
 
 
 async def timers(handle: Move) -> list[timedelta]:
@@ -152,6 +168,7 @@ async def at_rest(handle: Move, book: Book, batches: int) -> None:
 
 async def test_a_pause_takes_effect_after_the_batch_that_is_asked_and_is_written_down_first(
     skipping: WorkflowEnvironment,
+    kept: Keep,
 ) -> None:
     book = Book([after("case_b", moved=2), after("", moved=1)])
     book.may_answer.clear()
@@ -168,11 +185,14 @@ async def test_a_pause_takes_effect_after_the_batch_that_is_asked_and_is_written
         assert (await said_of(handle)).sentence == "ada@example.com: a look first"
         assert await asked(handle, contract.RESUME_MOVE) == "running"
         assert await handle.result() == "all are moved"
+        await kept("paused", handle)
         assert [note.state for note in book.notes] == ["paused", "running"]
         assert [batch.after for batch in book.batches] == ["", "case_b"]
 
 
-async def test_what_makes_no_sense_is_refused_with_the_reason(skipping: WorkflowEnvironment) -> None:
+async def test_what_makes_no_sense_is_refused_with_the_reason(
+    skipping: WorkflowEnvironment, kept: Keep
+) -> None:
     book = Book([after("case_b")])
     async with started(skipping, book, pause=timedelta(days=1)) as handle:
         await at_rest(handle, book, 1)
@@ -181,6 +201,7 @@ async def test_what_makes_no_sense_is_refused_with_the_reason(skipping: Workflow
         await refused(handle, contract.PAUSE_MOVE, "it rests already")
         assert await asked(handle, contract.STOP_MOVE) == "stopped"
         assert await handle.result() == "ada@example.com: a look first"
+        await kept("stopped", handle)
     assert [note.state for note in book.notes] == ["paused", "stopped"]
     assert book.finished == []
 
@@ -219,7 +240,7 @@ async def test_whoever_asks_while_the_last_batch_is_asked_is_answered(skipping: 
     assert book.notes == []
 
 
-async def test_cancel_stops_a_move_once_its_batch_is_over(skipping: WorkflowEnvironment) -> None:
+async def test_cancel_stops_a_move_once_its_batch_is_over(skipping: WorkflowEnvironment, kept: Keep) -> None:
     book = Book([after("case_b", moved=2)])
     book.may_answer.clear()
     async with started(skipping, book) as handle:
@@ -227,6 +248,7 @@ async def test_cancel_stops_a_move_once_its_batch_is_over(skipping: WorkflowEnvi
         await handle.cancel()
         book.may_answer.set()
         assert await handle.result() == "operator: cancelled in Temporal"
+        await kept("cancelled", handle)
         assert [(note.state, note.by) for note in book.notes] == [("stopped", "operator")]
         assert (await said_of(handle)).moved == 2
 

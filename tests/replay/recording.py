@@ -43,15 +43,20 @@ def release() -> str:
 
 def save(name: str, histories: Mapping[str, str]) -> None:
     """Keep a timeline's histories, and the fingerprint of the one that is finished."""
-    folder = HISTORIES / release()
-    folder.mkdir(parents=True, exist_ok=True)
     for where, text in histories.items():
-        # No time in the file's head: the same history is the same file.
-        packed = gzip.compress(json.dumps(json.loads(text), separators=(",", ":")).encode(), mtime=0)
-        (folder / f"{name}.{where}{SUFFIX}").write_bytes(packed)
+        keep(f"{name}.{where}", text)
     known = fingerprints() | {name: fingerprint(histories["finished"])}
     text = json.dumps(dict(sorted(known.items())), indent=1)
     FINGERPRINTS.write_text(f"{text}\n", encoding="utf-8")
+
+
+def keep(name: str, history: str) -> None:
+    """Keep one history of this release."""
+    folder = HISTORIES / release()
+    folder.mkdir(parents=True, exist_ok=True)
+    # No time in the file's head: the same history is the same file.
+    packed = gzip.compress(json.dumps(json.loads(history), separators=(",", ":")).encode(), mtime=0)
+    (folder / f"{name}{SUFFIX}").write_bytes(packed)
 
 
 def stored() -> list[Path]:
