@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
+from pydantic import ValidationError
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
@@ -22,9 +23,10 @@ from campaigns.effects import Effect, EffectSummary, Tally, effect_of
 from campaigns.moving import Moving, PastRule
 from campaigns.story import Story
 from contract import MoveOrder, MoveRequest
-from errors import Conflict, ServerUnavailable
+from errors import BadInput, Conflict, ServerUnavailable
 from store import campaigns, engagement
 from store import moves as stored
+from store.journal import plain
 from store.moves import Running, State, Wanted
 
 if TYPE_CHECKING:
@@ -125,7 +127,8 @@ async def begin_move(
     Conflict where another move of this campaign has not ended.
     """
     move_id = f"move_{uuid.uuid4().hex[:12]}"
-    wanted = Wanted(campaign, version, by, why, past, spread)
+    asked = _said(by, why)
+    wanted = Wanted(campaign, version, asked.by, asked.why, past, spread)
     async with desk.tools.database.begin() as session:
         row = await stored.begin(session, move_id, wanted, desk.now())
     try:
@@ -156,13 +159,23 @@ async def stop_move(desk: Desk, move_id: str, by: str, why: str) -> MoveRow:
     return await _ask(desk, move_id, contract.STOP_MOVE, State.STOPPED, by, why)
 
 
+def _said(by: str, why: str) -> MoveRequest:
+    """Read who asks and why, as every case will write it into its journal; raises BadInput."""
+    try:
+        return MoveRequest(by=plain(by), why=plain(why))
+    except ValidationError:
+        raise BadInput(
+            "say who asks for this and why, each in no more than 500 letters: every case that moves records it"
+        ) from None
+
+
 async def _ask(desk: Desk, move_id: str, name: str, state: State, by: str, why: str) -> MoveRow:
     """Ask the move's workflow, which writes down what it does; one that is gone is dealt with here."""
+    request = _said(by, why)
     async with desk.tools.database.read() as session:
         row = await stored.get(session, move_id)
     if row.finished_at is not None:
         raise Conflict(f"move {move_id} has ended: it is {row.state}")
-    request = MoveRequest(by=by, why=why)
     handle = desk.temporal.get_workflow_handle(keys.move_workflow_id(move_id))
     try:
         await handle.execute_update(name, request, id=uuid.uuid4().hex, result_type=str)

@@ -115,9 +115,7 @@ class Outcome:
 
 
 async def begin(session: AsyncSession, move_id: str, wanted: Wanted, now: datetime) -> MoveRow:
-    """Write a move down; raises NotKnown, BadInput where nobody says who or why, and Conflict where one goes on."""
-    if not wanted.by.strip() or not wanted.why.strip():
-        raise BadInput("a move of running cases needs who asks for it and why")
+    """Write a move down; raises NotKnown, BadInput for a time below zero, and Conflict where one goes on."""
     if wanted.spread < timedelta(0):
         raise BadInput("the time to spread over cannot be below zero")
     if await session.get(CampaignVersionRow, (wanted.campaign, wanted.version)) is None:
@@ -126,8 +124,8 @@ async def begin(session: AsyncSession, move_id: str, wanted: Wanted, now: dateti
         id=move_id,
         campaign=wanted.campaign,
         version=wanted.version,
-        by=plain(wanted.by),
-        why=plain(wanted.why),
+        by=wanted.by,
+        why=wanted.why,
         past=wanted.past,
         spread_seconds=int(wanted.spread.total_seconds()),
         state=State.RUNNING,

@@ -399,8 +399,11 @@ async def test_a_move_needs_a_version_that_is_there_and_somebody_who_answers_for
         await town.begin(7)
     with pytest.raises(NotKnown, match="'nowhere' has no version 1"):
         await moves.begin_move(town.desk, "nowhere", 1, **SAID)
-    with pytest.raises(BadInput, match="who asks for it and why"):
-        await moves.begin_move(town.desk, town.name, 1, by="ada", why=" ")
+    for by, why in (("ada", " "), ("", "because"), ("ada", "x" * 501)):
+        with pytest.raises(BadInput, match="say who asks for this and why"):
+            await moves.begin_move(town.desk, town.name, 1, by=by, why=why)
+        with pytest.raises(BadInput, match="say who asks for this and why"):
+            await moves.stop_move(town.desk, "move_7", by=by, why=why)
     with pytest.raises(BadInput, match="below zero"):
         await town.begin(1, spread=timedelta(hours=-1))
     with pytest.raises(NotKnown, match="no move is called 'move_7'"):
