@@ -186,6 +186,14 @@ def test_moved_again_before_the_notice_went_out_the_customer_is_still_told_or_ha
     assert to_come(back, old, 6.6) == [*both("day-7", 7), "14 end.action"]
 
 
+def test_a_person_who_puts_the_end_off_again_needs_no_notice_sent() -> None:
+    office = Calendar(messages=Window(hours="09:00 to 17:00"))
+    cut, new = move(done_until(6.5), 6.5, version(1, 3, end=5, calendar=office))
+    assert plan(new, cut, day(6.6)).id == "end.notice"
+    put_off = cut.model_copy(update={"moved": {"end": day(12)}})
+    assert to_come(put_off, new, 6.6) == ["12 end.action"]
+
+
 # --- arms ------------------------------------------------------------------------------------------
 
 SLOW = Arm(name="slow", weight=1, steps=(charge_and_mail("day-9", 9),))
