@@ -198,8 +198,10 @@ def _released(story: Story, step: Step, at: datetime) -> datetime | None:
 def part_at(campaign: Campaign, story: Story, step: Step, kind: str, at: datetime) -> datetime:
     """When one part of a step is due, given when the step is: at the next moment that the calendar allows.
 
-    A change of access waits for the mail that announces it. A time that a person gave a step stands for
-    its charge; a mail keeps to the hours of mails all the same.
+    What a step does besides its charge waits for the hours of charges too, so that no mail tells of what a
+    charge in the coming night may change; but not for a payday, which the mail can name. A change of access
+    waits for the mail that announces it. A time that a person gave a step stands for its charge; a mail
+    keeps to the hours of mails all the same.
     """
     calendar = campaign.calendar
     if kind == CHARGE and step.id not in story.moved:
@@ -208,9 +210,17 @@ def part_at(campaign: Campaign, story: Story, step: Step, kind: str, at: datetim
             later = paydays.next_payday(at, calendar.zone(story.timezone), story.country)
             at = later if later < planned_end(campaign, story) else at
         return charge_opens(campaign, story, at)
+    at = _after_charge(campaign, story, step, at)
     if kind == MESSAGE or (kind == ACCESS and step.message):
         return mail_opens(campaign, story, at)
     return at
+
+
+def _after_charge(campaign: Campaign, story: Story, step: Step, at: datetime) -> datetime:
+    """When what follows a step's charge may be done, as far as the hours of charges are concerned."""
+    if not step.retry or step.id in story.moved:
+        return at
+    return charge_opens(campaign, story, at)
 
 
 def mail_opens(campaign: Campaign, story: Story, at: datetime) -> datetime:
@@ -258,6 +268,12 @@ def spell_time(campaign: Campaign, story: Story, part: Due, due: datetime) -> st
         answer = "approved" if f"{part.step.id}.{APPROVED}" in story.done else "nobody answered"
         reasons.append(f"{answer} {spell_duration(released - at)} later")
     before = released or at
+    charged = _after_charge(campaign, story, part.step, before)
+    if part.kind != CHARGE and charged > before:
+        reasons.append(
+            f"after its charge: cards are charged {campaign.calendar.charges.spelled()} ({zone.key})"
+        )
+        before = charged
     if part.kind == CHARGE and campaign.calendar.paydays and part.step.id not in story.moved:
         paydays = campaign.calendar.paydays
         if story.decline in paydays.after:

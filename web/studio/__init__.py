@@ -12,7 +12,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from web.studio import audit_log, gate, moves, people, sign_in
+from web.studio import audit_log, effects, gate, history, move_now, moves, people, preview, publish, sign_in
 from web.studio.bound import TriesByAddress
 from web.studio.frame import PREFIX, is_studio
 
@@ -31,13 +31,14 @@ async def first_page() -> Response:
     return RedirectResponse(f"{PREFIX}/campaigns", status_code=303)
 
 
-for part in (sign_in, people, audit_log, moves):
+for part in (sign_in, people, audit_log, moves, preview, history, effects, publish, move_now):
     router.include_router(part.router)
 
 
 def add_to(app: FastAPI) -> None:
     """Add the studio to the application, after everything that has routes under its prefix."""
     app.state.tries = TriesByAddress()
+    effects.add_to(app)
     app.include_router(router)
 
     @app.get(PREFIX + "/{path:path}", include_in_schema=False)
@@ -56,4 +57,9 @@ def add_to(app: FastAPI) -> None:
         return gate.to_password(request)
 
 
-__all__ = ["add_to", "is_studio", "router"]
+async def close(app: FastAPI) -> None:
+    """Stop what is being worked out for pages that nobody will see any more."""
+    await effects.effects_of_app(app).close()
+
+
+__all__ = ["add_to", "close", "is_studio", "router"]
