@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from activities.findings import learn_from_decline, nothing_pending
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from campaigns.document import Campaign
 
 
+# After this the customer has gone back to whatever they were doing, or to bed.
+AWAKE = timedelta(hours=1)
+
+
 @dataclass(frozen=True)
 class Taken:
     """A story with a fact taken in: what to tell ops, and what a person has to know."""
@@ -42,7 +47,7 @@ def take_fact(story: Story, fact: Fact, campaign: Campaign, declines: DeclineTab
     key = fact_key(fact)
     if key in story.seen:
         return Taken(story)
-    story = story.model_copy(update={"seen": (*story.seen, key)})
+    story = story.model_copy(update={"seen": (*story.seen, key)} | _awake(fact, now))
     match fact:
         case Cancel():
             return _cancelled(story, fact, now)
@@ -59,6 +64,16 @@ def take_fact(story: Story, fact: Fact, campaign: Campaign, declines: DeclineTab
         case PromiseToPay():
             return _promised(story, fact, campaign, now)
     return Taken(story)
+
+
+def _awake(fact: Fact, now: datetime) -> dict[str, object]:
+    """Say how long the customer waits for an answer, where it may be the customer who did this, just now.
+
+    A card that the network renewed was no deed of theirs: they may be asleep.
+    """
+    if isinstance(fact, PaymentSucceeded) or (isinstance(fact, CardUpdated) and not fact.renewed):
+        return {"awake_until": min(fact.at or now, now) + AWAKE}
+    return {}
 
 
 def fact_key(fact: Fact) -> str:

@@ -34,8 +34,9 @@ def _spans(value: object) -> object:
     texts = value if isinstance(value, list | tuple) else [value]
     found: list[Span] = []
     for text in texts:
-        if isinstance(text, list | tuple):
-            found.append((int(text[0]), int(text[1])))
+        if isinstance(text, tuple):
+            # Read before: a span of a window that is made from another.
+            found.append(text)
             continue
         match = HOURS.match(str(text).strip())
         numbers = [int(part) for part in match.groups()] if match else []
@@ -43,6 +44,8 @@ def _spans(value: object) -> object:
             message = f"{text!r} is no stretch of hours: write it as in '09:00 to 20:00'"
             raise ValueError(message)
         start, end = numbers[0] * 60 + numbers[1], numbers[2] * 60 + numbers[3]
+        # Midnight is the beginning of a day, too.
+        start %= MINUTES_A_DAY
         if max(start, end) > MINUTES_A_DAY or start == end:
             message = f"{text!r} holds no time: write it as in '09:00 to 20:00'"
             raise ValueError(message)

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 LATE = timedelta(hours=1)
 # A receipt or a farewell that could not be sent for so long is dropped, so that the case can close.
 FAREWELL_PATIENCE = timedelta(days=2)
-# The customer has just done something and waits for an answer, whatever the hour.
-AWAKE = frozenset({Lever.CARD_UPDATE, Lever.CUSTOMER})
+# What a customer did by hand, and so waits for an answer to.
+BY_HAND = frozenset({Lever.CARD_UPDATE, Lever.CUSTOMER})
 # Of a kind that is listed here only the latest that is due is done.
 ONE_OF_A_KIND = frozenset({CHARGE, ACCESS, MESSAGE})
 
@@ -48,13 +48,19 @@ def plan(campaign: Campaign, story: Story, now: datetime, every: Sequence[Due] |
 
     ``every`` are the case's parts, where whoever asks has them at hand.
     """
-    return (
-        _after_the_end(campaign, story, now)
-        or _at_once(campaign, story, now)
-        or _stopped(story, now)
+    first = _after_the_end(campaign, story, now) or _at_once(campaign, story, now)
+    if first is not None:
+        return first
+    notice = _card_notice(campaign, story, now)
+    if notice and notice.at == _not_before_hold(story, notice.id, now):
+        return notice
+    other = (
+        _stopped(story, now)
         or _promised(campaign, story, now)
         or _on_the_calendar(campaign, story, now, every or parts(campaign, story))
     )
+    # A notice that has to wait for its hours lets everything else that comes before it go on.
+    return notice if notice and notice.at and not (other.at and other.at < notice.at) else other
 
 
 def overtaken(
@@ -148,16 +154,17 @@ def _after_the_end(campaign: Campaign, story: Story, now: datetime) -> Plan | No
         farewell = campaign.messages.receipt
     elif story.ending.outcome is Outcome.EXHAUSTED:
         farewell = campaign.end.message
-    opened = now if story.ending.lever in AWAKE else mail_opens(campaign, story, now)
     if farewell and FAREWELL not in story.done and FAREWELL not in story.passed:
+        by_hand = story.ending.outcome is Outcome.RECOVERED and story.ending.lever in BY_HAND
+        opened = _answer_opens if by_hand else mail_opens
         return Plan(
             action=Action.MESSAGE,
             id=FAREWELL,
-            at=_not_before_hold(story, FAREWELL, opened),
+            at=opened(campaign, story, _not_before_hold(story, FAREWELL, now)),
             why=f"the last message of the case, which is {story.ending.outcome}",
             step="end",
             template=farewell,
-            not_after=max(story.ending.at or now, opened) + FAREWELL_PATIENCE,
+            not_after=mail_opens(campaign, story, story.ending.at or now) + FAREWELL_PATIENCE,
         )
     return Plan(action=Action.CLOSE, id="close", at=now, why=story.ending.why)
 
@@ -196,17 +203,28 @@ def _at_once(campaign: Campaign, story: Story, now: datetime) -> Plan | None:
             trigger=story.pending.trigger,
             method=story.pending.method,
         )
-    if story.card_notice:
-        template = campaign.messages.confirm if story.ask is Ask.CONFIRM else campaign.messages.card_declined
-        return Plan(
-            action=Action.MESSAGE,
-            id=story.card_notice,
-            at=_not_before_hold(story, story.card_notice, now),
-            why="tell the customer that the new card did not settle the payment",
-            template=template,
-            not_after=_following(campaign, story, now, parts(campaign, story)),
-        )
     return None
+
+
+def _card_notice(campaign: Campaign, story: Story, now: datetime) -> Plan | None:
+    """Tell of a new card that was declined: at once, whatever the hour, while the customer waits for it."""
+    if story.card_notice is None or story.unsettled or campaign.is_holdout:
+        return None
+    template = campaign.messages.confirm if story.ask is Ask.CONFIRM else campaign.messages.card_declined
+    return Plan(
+        action=Action.MESSAGE,
+        id=story.card_notice,
+        at=_answer_opens(campaign, story, _not_before_hold(story, story.card_notice, now)),
+        why="tell the customer that the new card did not settle the payment",
+        template=template,
+        not_after=_following(campaign, story, now, parts(campaign, story)),
+    )
+
+
+def _answer_opens(campaign: Campaign, story: Story, at: datetime) -> datetime:
+    """When a mail may be sent that answers what the customer has just done: at any hour, but not hours later."""
+    waiting = story.awake_until is not None and at < story.awake_until
+    return at if waiting else mail_opens(campaign, story, at)
 
 
 def _stopped(story: Story, now: datetime) -> Plan | None:

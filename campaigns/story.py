@@ -135,6 +135,7 @@ class Story(Value):
     skipped them. ``timezone`` is None where neither the customer's own nor their country's only one is
     known. ``put_past`` are those among ``passed`` that only a move to another version left behind: a further
     move takes them up again. ``opened_at`` and ``clicked_at`` are the first time that a mail was opened or a link used.
+    ``awake_until`` is how long the customer waits for an answer to what they did by hand, at whatever hour.
     """
 
     case_id: str
@@ -176,6 +177,7 @@ class Story(Value):
     put_past: tuple[str, ...] = ()
     moved: dict[str, Moment] = {}
     short_notice: bool = False
+    awake_until: Moment | None = None
 
     pending: Pending | None = None
     card_notice: str | None = None

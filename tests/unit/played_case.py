@@ -30,7 +30,7 @@ from campaigns.story import (
     Trigger,
     Unsettled,
 )
-from contract import Approve, Cancel, Fact, InvoiceChanged, MoveToVersion, ResumeCase, Wish
+from contract import Approve, Cancel, Fact, MoveToVersion, PaymentSucceeded, ResumeCase, Wish
 from processors.protocol import ChargeAnswer, ChargeResult
 from store.tables import AttemptRow
 from tests.unit.test_declines import TABLE
@@ -191,7 +191,7 @@ class PlayedCase:
             lever = Lever.CUSTOMER if event.what == "confirmed" else None
             outcome = Outcome.RECOVERED if lever else Outcome.RECOVERED_ELSEWHERE
             self._paid = self._paid or Ending(outcome=outcome, lever=lever)
-            self._inbox.append(replace(event, what=InvoiceChanged(event=f"paid {event.at}")))
+            self._inbox.append(replace(event, what=PaymentSucceeded(event=f"paid {event.at}", at=event.at)))
         else:
             self._inbox.append(event)
 
@@ -281,7 +281,7 @@ class PlayedCase:
             )
             given = ChargeAnswer(result, decline=answer if result is ChargeResult.DECLINED else None)
             verdict = TABLE.judge(answer) if result is ChargeResult.DECLINED else None
-            known = {"attempt": step.id, "key": step.id, "state": "sending", "currency": self.story.currency}
+            known: dict[str, Any] = {"attempt": step.id, "key": step.id, "state": "sending", "currency": self.story.currency}
             row = AttemptRow(trigger=step.trigger or "schedule", method=step.method, **known)
             self.story = learn_from_charge(self.story, row, given, verdict, self.now)
 

@@ -1,0 +1,178 @@
+"""When mails and charges go out, by the clock of the customer: what waits for the morning, and what does not."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from campaigns.document import Campaign, End, FinalAction, Step
+from campaigns.planner import plan
+from campaigns.story import Action, Ending, Hold, Outcome, Story
+from contract import CardUpdated, PromiseToPay, Reschedule
+from tests.unit.planner_story import story
+from tests.unit.played_case import Event, PlayedCase, World
+
+if TYPE_CHECKING:
+    from contract import Fact, Wish
+
+# A Monday evening in Berlin, at 22:00 by the clock there.
+MONDAY = datetime(2026, 3, 2, 21, 0, tzinfo=UTC)
+DAYTIME = {"messages": {"hours": "09:00 to 20:00"}, "timezone": "Europe/Berlin"}
+NIGHTLY = {"charges": {"hours": "00:00 to 06:00"}, "timezone": "Europe/Berlin"}
+NEW_CARD = CardUpdated(event="evt_card", method="card_2")
+RENEWED = CardUpdated(event="evt_card", method="card_1", renewed="card_1/2")
+
+
+def campaign(*steps: Step, end: float = 14, **more: Any) -> Campaign:
+    messages = {"receipt": "payment_received"}
+    ends = End(after=timedelta(days=end), action=FinalAction.CANCEL_NOW, message="subscription_ended")
+    return Campaign(name="any", steps=steps, end=ends, messages=messages, **more)
+
+
+def step(hours: int, **more: Any) -> Step:
+    return Step(id=f"hour-{hours}", after=timedelta(hours=hours), **more)
+
+
+def clock(moment: datetime) -> str:
+    """Write a moment as Berlin reads it in March, before its clocks change: an hour ahead of UTC."""
+    return f"{moment + timedelta(hours=1):%a %H:%M}"
+
+
+def case(course: Campaign, *events: tuple[float, Fact | Wish | str], **world: Any) -> PlayedCase:
+    happened = [Event(MONDAY + timedelta(hours=hours), what) for hours, what in events]
+    begun = story(failed_at=MONDAY, country="DE", timezone="Europe/Berlin")
+    return PlayedCase(World([course], events=happened, **world), begun).play()
+
+
+def done_in(course: Campaign, *events: tuple[float, Fact | Wish | str], **world: Any) -> list[str]:
+    return [f"{clock(deed.at)} {deed.plan.id}" for deed in case(course, *events, **world).deeds]
+
+
+# --- hours -------------------------------------------------------------------------------------------
+
+
+def test_a_mail_waits_for_the_morning_and_its_charge_for_the_night() -> None:
+    course = campaign(
+        step(12, retry=True, access="limited", message="payment_failed", alert="Look at this one"),
+        end=2,
+        calendar=DAYTIME | NIGHTLY,
+    )
+    # The step is due on Tuesday at 10:00. What it says has to wait for what its charge brings.
+    assert done_in(course) == [
+        "Wed 00:00 hour-12.charge",
+        "Wed 00:00 hour-12.alert",
+        "Wed 09:00 hour-12.access",
+        "Wed 09:00 hour-12.message",
+        "Wed 22:00 end.action",
+        "Thu 09:00 end.message",
+    ]
+
+
+def test_what_the_hours_of_mails_put_past_the_end_is_said_by_the_late_notice() -> None:
+    course = campaign(step(24, message="payment_failed"), end=1.25, calendar=DAYTIME)
+    assert done_in(course) == ["Wed 09:00 end.notice", "Thu 09:00 end.action", "Thu 09:00 end.message"]
+
+
+def test_a_worker_that_comes_back_at_night_sends_in_the_morning() -> None:
+    course = campaign(step(18, message="payment_failed"), calendar=DAYTIME)
+    away = [Event(MONDAY, "away", timedelta(hours=25))]
+    played = PlayedCase(
+        World([course], events=away), story(failed_at=MONDAY, timezone="Europe/Berlin")
+    ).play()
+    assert clock(played.deeds[0].at) == "Wed 09:00"
+
+
+def test_a_time_that_a_person_gave_stands_for_the_charge_and_the_mail_keeps_its_hours() -> None:
+    course = campaign(step(72, retry=True, message="payment_failed"), calendar=DAYTIME | NIGHTLY)
+    wish = Reschedule(step="hour-72", at=MONDAY + timedelta(days=1), by="ops", why="a call")
+    assert done_in(course, (1, wish))[:2] == ["Tue 22:00 hour-72.charge", "Wed 09:00 hour-72.message"]
+
+
+# --- who is awake ------------------------------------------------------------------------------------
+
+
+def test_a_new_card_is_answered_at_once_whatever_the_hour() -> None:
+    course = campaign(step(24, message="payment_failed"), calendar=DAYTIME)
+    assert done_in(course, (2, NEW_CARD), charges=["paid"]) == [
+        "Tue 00:00 card.card_2",
+        "Tue 00:00 end.message",
+    ]
+    declined = done_in(course, (2, NEW_CARD), charges=["do_not_honor"])
+    assert declined[:2] == ["Tue 00:00 card.card_2", "Tue 00:00 card.card_2.message"]
+
+
+def test_a_confirmed_payment_is_answered_at_once_whatever_the_hour() -> None:
+    course = campaign(step(24, message="payment_failed"), calendar=DAYTIME)
+    assert done_in(course, (2, "confirmed")) == ["Tue 00:00 end.message"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "mail"), [("paid", "end.message"), ("do_not_honor", "card.card_1.card_1/2.message")]
+)
+def test_a_card_that_the_network_renewed_at_night_is_told_of_in_the_morning(answer: str, mail: str) -> None:
+    course = campaign(step(24, message="payment_failed"), calendar=DAYTIME)
+    done = done_in(course, (2, RENEWED), charges=[answer])
+    assert done[:2] == ["Tue 00:00 card.card_1.card_1/2", f"Tue 09:00 {mail}"]
+
+
+def test_a_promise_that_is_kept_at_night_is_thanked_for_in_the_morning() -> None:
+    course = campaign(step(48, message="payment_failed"), calendar=DAYTIME)
+    promise = PromiseToPay(event="evt_promise", on=MONDAY + timedelta(hours=26))
+    assert done_in(course, (1, promise), charges=["paid"]) == [
+        "Wed 00:00 promise.2026-03-03T2300",
+        "Wed 09:00 end.message",
+    ]
+
+
+def test_an_answer_that_could_not_be_sent_for_an_hour_waits_for_the_morning() -> None:
+    course = campaign(step(24, message="payment_failed"), calendar=DAYTIME)
+    mails = ["unavailable", "sent"]
+    assert done_in(course, (2, NEW_CARD), charges=["paid"], mails=mails)[1] == "Tue 09:00 end.message"
+
+
+def test_a_report_that_comes_late_is_answered_in_the_morning() -> None:
+    course = campaign(step(24, message="payment_failed"), calendar=DAYTIME)
+    afternoon = MONDAY - timedelta(hours=6)
+    late = CardUpdated(event="evt_card", method="card_2", at=afternoon)
+    assert done_in(course, (2, late), charges=["paid"]) == ["Tue 00:00 card.card_2", "Tue 09:00 end.message"]
+
+
+def test_a_notice_that_waits_for_the_morning_keeps_nothing_else_waiting() -> None:
+    course = campaign(step(6, retry=True), end=0.75, calendar=DAYTIME)
+    done = done_in(course, (2, RENEWED), charges=["do_not_honor"])
+    assert done == [
+        "Tue 00:00 card.card_1.card_1/2",
+        "Tue 04:00 hour-6.charge",
+        "Tue 09:00 card.card_1.card_1/2.message",
+        "Tue 16:00 end.action",
+        "Tue 16:00 end.message",
+    ]
+
+
+# --- mails that cannot be sent -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("calendar", [{}, DAYTIME], ids=["at any hour", "by day"])
+def test_a_last_mail_that_cannot_be_sent_is_given_up_after_two_days(calendar: dict[str, Any]) -> None:
+    # Otherwise a case would stay open for as long as the sender's key is rejected, or mails are stopped.
+    course = campaign(step(24, message="payment_failed"), calendar=calendar)
+    ended = story(
+        failed_at=MONDAY, ending=Ending(outcome=Outcome.EXHAUSTED, at=MONDAY), timezone="Europe/Berlin"
+    )
+    opens = MONDAY + (timedelta(hours=11) if calendar else timedelta(0))
+    for days in (0, 1, 2, 3):
+        now = opens + timedelta(days=days)
+        farewell = plan(course, ended, now)
+        assert (farewell.action, farewell.not_after) == (Action.MESSAGE, opens + timedelta(days=2))
+
+
+def test_what_is_held_until_the_night_goes_out_in_the_morning() -> None:
+    course = campaign(step(24, message="payment_failed"), calendar=DAYTIME)
+    ended = story(
+        failed_at=MONDAY, ending=Ending(outcome=Outcome.EXHAUSTED, at=MONDAY), timezone="Europe/Berlin"
+    )
+    night = MONDAY + timedelta(days=1, hours=3)
+    held = Story(**dict(ended) | {"hold": Hold(action="end.message", until=night, why="stopped")})
+    assert clock(plan(course, held, MONDAY + timedelta(hours=20)).at or MONDAY) == "Wed 09:00"
