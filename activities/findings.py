@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from campaigns.declines import Ask, Verdict
+from campaigns.declines import NO_CARD, Ask, Verdict
 from campaigns.story import LEVERS, Ending, Lever, Outcome, Pending, Story, Trigger
 from processors.protocol import ChargeAnswer, ChargeResult, Invoice, InvoiceState, PaidBy
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 # Who is said to have cancelled a subscription that the processor shows as ended.
 ENDED_THERE = "billing service"
-# What a processor answers when there was nothing to charge.
-NO_CARD = "no_payment_method"
 
 
 def learn_from_invoice(

@@ -28,6 +28,8 @@ class Ask(StrEnum):
 
 # Bank authentication (3-D Secure): the card is good, the customer has to confirm the payment.
 CONFIRM_SUBCLASS = "sca"
+# What a processor answers when there was nothing to charge.
+NO_CARD = "no_payment_method"
 # The card may be charged again on a schedule; every other value forbids it.
 CHARGEABLE = frozenset({"yes", "limited", "reconcile-first"})
 # What the issuer advises outranks the decline code (facts: docs.stripe.com/declines/card).

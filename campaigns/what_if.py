@@ -1,0 +1,153 @@
+"""What a draft would have done to past failures, beside the published version: pure."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from campaigns.comparison import UNKNOWN, Comparison, Example
+from campaigns.document import NO_TIME, AccessLevel
+from campaigns.durations import spell_duration
+from campaigns.trial import Trial
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import timedelta
+
+    from campaigns.declines import Verdict
+    from campaigns.document import Campaign
+    from campaigns.past_failures import PastFailure
+    from campaigns.trial import Course, World
+
+EXAMPLES = 5
+
+
+class WhatIf:
+    """A draft and the published version tried on the same failures, one after the other."""
+
+    def __init__(self, draft: Campaign, published: Campaign | None, world: World) -> None:
+        self._draft = Trial(draft, world)
+        self._published = Trial(published, world) if published else None
+        self._declines = world.declines
+        self._verdicts: dict[str | None, Verdict] = {}
+        self._unknown: Counter[str] = Counter()
+        self._changed = 0
+        # The greatest changes so far, the least of them first.
+        self._examples: list[tuple[int, int, Example]] = []
+        self.done = 0
+
+    def take(self, failure: PastFailure) -> None:
+        """Try both on one failure."""
+        verdict = self._verdict(failure.decline)
+        after = self._draft.take(failure, verdict)
+        if self._published:
+            before = self._published.take(failure, verdict)
+            if before != after:
+                self._changed += 1
+                self._note(failure.id, before, after)
+        self.done += 1
+
+    def comparison(self, *more_unknown: str) -> Comparison:
+        """Give what has been found so far; where the failures come from may leave more unknown than always is."""
+        return Comparison(
+            failures=self.done,
+            draft=self._draft.tally(),
+            published=self._published.tally() if self._published else None,
+            changed=self._changed,
+            examples=tuple(example for _, _, example in sorted(self._examples, reverse=True)),
+            unknown_declines=dict(self._unknown.most_common()),
+            unknown=(*UNKNOWN, *more_unknown),
+        )
+
+    def _verdict(self, decline: str | None) -> Verdict:
+        if decline not in self._verdicts:
+            self._verdicts[decline] = self._declines.judge(decline)
+        verdict = self._verdicts[decline]
+        if decline and not verdict.known:
+            self._unknown[decline] += 1
+        return verdict
+
+    def _note(self, failure: str, before: Course | None, after: Course | None) -> None:
+        """Keep a failure as an example if it changes more than those that are kept."""
+        # Of those that change alike the first are kept, so that a second run gives the same.
+        rank = (_size_of_change(before, after), -self.done)
+        if len(self._examples) == EXAMPLES and rank < self._examples[0][:2]:
+            return
+        example = Example(id=failure, changes=tuple(_changes(before, after)))
+        heapq.heappush(self._examples, (*rank, example))
+        if len(self._examples) > EXAMPLES:
+            heapq.heappop(self._examples)
+
+
+def compare(
+    draft: Campaign, published: Campaign | None, failures: Iterable[PastFailure], world: World
+) -> Comparison:
+    """Try a draft and the published version on the same failures."""
+    trying = WhatIf(draft, published, world)
+    for failure in failures:
+        trying.take(failure)
+    return trying.comparison()
+
+
+def _size_of_change(before: Course | None, after: Course | None) -> int:
+    """Count what only one of both does, or does at that time."""
+    old, new = _noticed(before), _noticed(after)
+    return (old - new).total() + (new - old).total()
+
+
+def _noticed(course: Course | None) -> Counter[tuple[str, timedelta]]:
+    """List what the customer and the team notice of a case, with its times."""
+    if course is None:
+        return Counter()
+    found: Counter[tuple[str, timedelta]] = Counter(course.mails)
+    found.update(("a charge", after) for after in course.charges)
+    found.update(("an alert", after) for after in course.alerts)
+    found.update((str(level), since) for level, since in course.access)
+    found[f"the end: {course.final_action}", course.ended_after] += 1
+    return found
+
+
+def _changes(before: Course | None, after: Course | None) -> Iterator[str]:
+    """Say in words what is different with the draft."""
+    if before is None or after is None:
+        yield "taken by the draft only" if before is None else "not taken by the draft"
+        return
+    if before.arm != after.arm:
+        yield f"in arm {after.arm or 'none'} instead of {before.arm or 'none'}"
+    for name, old, new in (
+        ("charge", len(before.charges), len(after.charges)),
+        ("mail", len(before.mails), len(after.mails)),
+        ("alert", len(before.alerts), len(after.alerts)),
+    ):
+        if old != new:
+            yield f"{new} {name}{'' if new == 1 else 's'} instead of {old}"
+    for level in (AccessLevel.LIMITED, AccessLevel.BLOCKED):
+        was, will = _length_of(level, before), _length_of(level, after)
+        if was != will:
+            yield f"{level} access for {spell_duration(will)} instead of {spell_duration(was)}"
+    if before.ended_after != after.ended_after:
+        lasts, lasted = spell_duration(after.ended_after), spell_duration(before.ended_after)
+        yield f"ends {lasts} after the failure instead of {lasted}"
+    if before.final_action != after.final_action:
+        yield f"{_spell_end(after)} instead of {_spell_end(before)}"
+    if before.charges != after.charges or before.mails != after.mails or before.alerts != after.alerts:
+        yield from _changes_of_times(before, after)
+
+
+def _changes_of_times(before: Course, after: Course) -> Iterator[str]:
+    """Say when the first charge and the first mail come, where that has changed."""
+    for name, old, new in (
+        ("charge", before.charges[:1], after.charges[:1]),
+        ("mail", [at for _, at in before.mails[:1]], [at for _, at in after.mails[:1]]),
+    ):
+        if old and new and old[0] != new[0]:
+            yield f"first {name} after {spell_duration(new[0])} instead of {spell_duration(old[0])}"
+
+
+def _length_of(level: AccessLevel, course: Course) -> timedelta:
+    return sum((length for held, length in course.access_times() if held is level), NO_TIME)
+
+
+def _spell_end(course: Course) -> str:
+    return str(course.final_action).replace("_", " ") if course.final_action else "ended from outside"

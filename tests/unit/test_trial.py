@@ -1,0 +1,118 @@
+"""What is played once for many failures is what would be played for each: by rule, for any campaign."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from campaigns.arms import assign, for_case
+from campaigns.document import NO_TIME, AccessLevel, Campaign
+from campaigns.past_failures import PastFailure
+from campaigns.schedule import Timetable, parts
+from campaigns.simulation import Customer, Sample, begin, simulate
+from campaigns.story import Action
+from campaigns.trial import Course, Trial
+from tests.unit.any_campaign import (
+    ATTRIBUTES,
+    CODES,
+    COUNTRIES,
+    MOMENTS,
+    PLANS,
+    ZONES,
+    documents,
+)
+from tests.unit.past import WORLD
+from tests.unit.test_declines import TABLE
+
+HOURS = st.integers(0, 21 * 24).map(lambda hours: timedelta(hours=hours))
+FAILURES = st.builds(
+    PastFailure,
+    id=st.integers(0, 99).map(lambda number: f"case_{number}"),
+    failed_at=MOMENTS,
+    decline=st.sampled_from([*CODES, "no_payment_method", None]),
+    amount=st.sampled_from([1900, 4900, 5000]),
+    currency=st.sampled_from(["USD", "EUR"]),
+    customer=st.integers(0, 20).map(lambda number: f"sandbox/main/cus_{number}"),
+    plan=st.sampled_from([*PLANS, None]),
+    country=st.sampled_from([*COUNTRIES, None]),
+    timezone=st.sampled_from([*ZONES, None]),
+    attributes=ATTRIBUTES,
+    has_card=st.booleans(),
+    settled_after=st.none() | HOURS,
+)
+CUSTOMERS = st.builds(
+    Customer,
+    opens_mail_after=st.none() | HOURS,
+    uses_link_after=st.none() | HOURS,
+    new_card_after=st.none() | HOURS,
+    new_card_works=st.booleans(),
+    paid_by_charge=st.none() | st.integers(1, 3),
+    approves=st.booleans(),
+)
+
+
+def played(campaign: Campaign, failure: PastFailure) -> Course:
+    """Play one failure by itself, with a customer who pays elsewhere."""
+    arm = assign(campaign, failure.customer)
+    sample = Sample(
+        failure.failed_at,
+        TABLE.judge(failure.decline),
+        case_id=failure.id,
+        amount=failure.amount,
+        currency=failure.currency,
+        plan=failure.plan,
+        country=failure.country,
+        timezone=failure.timezone,
+        arm=arm,
+        has_card=failure.has_card and failure.decline != "no_payment_method",
+    )
+    story = begin(campaign, sample)
+    own = for_case(campaign, story, failure.attributes)
+    done: dict[Action, list[Any]] = {action: [] for action in Action}
+    access = [(AccessLevel.FULL, NO_TIME)]
+    for happened in simulate(
+        own, story, failure.failed_at, Customer(pays_elsewhere_after=failure.settled_after)
+    ):
+        story, after = happened.story, happened.at - failure.failed_at
+        if happened.plan is None:
+            continue
+        done[happened.plan.action].append((happened.plan.template, after))
+        if happened.plan.action is Action.ACCESS:
+            access.append((story.access, after))
+    assert story.ending is not None
+    assert story.ending.at is not None
+    return Course(
+        arm=arm,
+        charges=tuple(after for _, after in done[Action.CHARGE]),
+        mails=tuple(done[Action.MESSAGE]),
+        alerts=tuple(after for _, after in done[Action.ALERT]),
+        access=tuple(access),
+        ended_after=story.ending.at - failure.failed_at,
+        final_action=story.ending.final_action,
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(documents(), st.lists(FAILURES, min_size=1, max_size=8))
+def test_a_failure_among_many_is_played_as_one_alone(
+    document: dict[str, Any], failures: list[PastFailure]
+) -> None:
+    campaign = Campaign.model_validate(document)
+    trial = Trial(campaign, WORLD)
+    for failure in failures:
+        assert trial.course(failure, TABLE.judge(failure.decline)) == played(campaign, failure)
+
+
+@settings(max_examples=150, deadline=None)
+@given(documents(), FAILURES, CUSTOMERS)
+def test_a_timetable_that_is_kept_is_as_good_as_a_new_one(
+    document: dict[str, Any], failure: PastFailure, customer: Customer
+) -> None:
+    campaign = Campaign.model_validate(document)
+    story = begin(campaign, Sample(failure.failed_at, TABLE.judge(failure.decline), case_id=failure.id))
+    kept = Timetable(campaign)
+    for happened in simulate(campaign, story, failure.failed_at, customer):
+        assert kept.parts(happened.story) == parts(campaign, happened.story)
