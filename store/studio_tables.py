@@ -135,7 +135,11 @@ class MoveCaseRow(SQLModel, table=True):
 
 
 class WhatIfRow(SQLModel, table=True):
-    """One run of a draft over past failures, with how far it has come and what it found."""
+    """One run of a draft over past failures, with how far it has come and what it found.
+
+    ``state``: ``running``, ``done``, ``failed`` (``why`` says it) or ``cancelled``. ``against`` is the published
+    version that the draft is compared with, None where there is none. ``seen_at`` is when the run last wrote.
+    """
 
     __tablename__ = "what_ifs"
 
@@ -149,5 +153,7 @@ class WhatIfRow(SQLModel, table=True):
     done: int = 0
     total: int = 0
     result: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    against: int | None = None
     started_at: datetime = moment()
+    seen_at: datetime = moment()
     finished_at: datetime | None = moment_or_none()

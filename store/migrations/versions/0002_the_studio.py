@@ -74,7 +74,9 @@ def upgrade() -> None:
     sa.Column('done', sa.Integer(), nullable=False),
     sa.Column('total', sa.Integer(), nullable=False),
     sa.Column('result', sa.JSON(), nullable=True),
+    sa.Column('against', sa.Integer(), nullable=True),
     sa.Column('started_at', store.columns.UTCDateTime(timezone=True), nullable=False),
+    sa.Column('seen_at', store.columns.UTCDateTime(timezone=True), nullable=False),
     sa.Column('finished_at', store.columns.UTCDateTime(timezone=True), nullable=True),
     sa.PrimaryKeyConstraint('id')
     )
