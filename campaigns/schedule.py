@@ -1,7 +1,8 @@
 """When each part of a step is due in a case: anchored at the failed attempt, never before its anchor.
 
 A part is later than its step by the case's share of the step's jitter, by a payday that is near, by an
-approval that is waited for, and by the hours and days on which mails or charges may go out.
+approval that is waited for, and by the hours and days on which mails or charges may go out; where those keep
+it waiting, by the share of the jitter once more.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from campaigns.durations import spell_duration
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from campaigns.calendars import Window
     from campaigns.document import Campaign, Step
     from campaigns.story import Story
 
@@ -78,11 +80,12 @@ def step_at(campaign: Campaign, story: Story, step: Step) -> datetime:
         at = max(planned_end(campaign, story) - step.before_end, story.failed_at)
     else:
         at = story.failed_at + offset(step, campaign.end)
-    return (
-        at + timedelta(seconds=int(share_of(story.case_id, step.id) * step.jitter.total_seconds()))
-        if (step.jitter > NO_TIME)
-        else at
-    )
+    return at + _share(story, step) if step.jitter > NO_TIME else at
+
+
+def _share(story: Story, step: Step) -> timedelta:
+    """Give a case's own share of a step's jitter, always the same, in whole seconds."""
+    return timedelta(seconds=int(share_of(story.case_id, step.id) * step.jitter.total_seconds()))
 
 
 def parts(campaign: Campaign, story: Story) -> list[Due]:
@@ -154,7 +157,7 @@ def _judged(step: Step, dated: list[Due], story: Story) -> list[Due]:
 
     What holds when a step begins holds for all of it: its mail follows its charge.
     """
-    if step.only_if.ask_nothing or any(f"{step.id}.{kind}" in story.done for kind in KINDS):
+    if step.only_if.ask_nothing or _is_begun(story, step):
         return dated
     return [_judge(step, part, story) for part in dated]
 
@@ -203,24 +206,53 @@ def part_at(campaign: Campaign, story: Story, step: Step, kind: str, at: datetim
     waits for the mail that announces it. A time that a person gave a step stands for its charge; a mail
     keeps to the hours of mails all the same.
     """
-    calendar = campaign.calendar
-    if kind == CHARGE and step.id not in story.moved:
-        paydays = calendar.paydays
-        if paydays is not None and story.decline in paydays.after:
-            later = paydays.next_payday(at, calendar.zone(story.timezone), story.country)
-            at = later if later < planned_end(campaign, story) else at
-        return charge_opens(campaign, story, at)
-    at = _after_charge(campaign, story, step, at)
+    calendar, by_person = campaign.calendar, _is_put(story, step)
+    if kind == CHARGE and not by_person:
+        payday = _payday(campaign, story, at)
+        put_off = payday and _opening(campaign, story, step, payday, calendar.charges)
+        if put_off and put_off < planned_end(campaign, story):
+            return put_off
+    if step.retry and not by_person:
+        at = _opening(campaign, story, step, at, calendar.charges)
     if kind == MESSAGE or (kind == ACCESS and step.message):
-        return mail_opens(campaign, story, at)
+        return _opening(campaign, story, step, at, calendar.messages)
     return at
 
 
-def _after_charge(campaign: Campaign, story: Story, step: Step, at: datetime) -> datetime:
-    """When what follows a step's charge may be done, as far as the hours of charges are concerned."""
-    if not step.retry or step.id in story.moved:
+def _is_put(story: Story, step: Step) -> bool:
+    """Whether a person gave the step its time; a move keeps the time of one that was begun."""
+    return step.id in story.moved and not _is_begun(story, step)
+
+
+def _is_begun(story: Story, step: Step) -> bool:
+    return any(f"{step.id}.{kind}" in story.done for kind in KINDS)
+
+
+def _payday(campaign: Campaign, story: Story, at: datetime) -> datetime | None:
+    """Give the payday for which a charge waits, or None where there is none to wait for."""
+    paydays = campaign.calendar.paydays
+    if paydays is None or story.decline not in paydays.after:
+        return None
+    later = paydays.next_payday(at, campaign.calendar.zone(story.timezone), story.country)
+    return later if later > at else None
+
+
+def _opening(campaign: Campaign, story: Story, step: Step, at: datetime, window: Window) -> datetime:
+    """Give the first moment at which a part of a step may go out, by its window.
+
+    Everything that had to wait would go out as the window opens: there each case is later by its share of
+    the step's jitter once more, as far as the window stays open.
+    """
+    if window.is_always_open:
         return at
-    return charge_opens(campaign, story, at)
+    zone = campaign.calendar.zone(story.timezone)
+    opening = window.next_open(at, zone, story.country)
+    if opening == at or step.jitter <= NO_TIME:
+        return opening
+    late = _share(story, step)
+    while late and not window.is_open(opening + late, zone, story.country):
+        late = timedelta(seconds=int(late.total_seconds()) // 2)
+    return opening + late
 
 
 def mail_opens(campaign: Campaign, story: Story, at: datetime) -> datetime:
@@ -241,7 +273,7 @@ def charge_opens(campaign: Campaign, story: Story, at: datetime) -> datetime:
 
 def opens(campaign: Campaign, story: Story, part: Due, now: datetime) -> datetime:
     """When a part that is due can be done: now, unless the hours for it are over for today."""
-    if part.kind == CHARGE and part.step.id not in story.moved:
+    if part.kind == CHARGE and not _is_put(story, part.step):
         return charge_opens(campaign, story, now)
     if part.kind == MESSAGE or (part.kind == ACCESS and part.step.message):
         return mail_opens(campaign, story, now)
@@ -252,37 +284,44 @@ def spell_time(campaign: Campaign, story: Story, part: Due, due: datetime) -> st
     """Say where the time of a part comes from: the step's own, and each reason for which it is later."""
     at = step_at(campaign, story, part.step)
     if part.step.id in story.moved:
-        begun = any(f"{part.step.id}.{kind}" in story.done for kind in KINDS)
-        why = "as it was begun" if begun else "moved by a person"
+        why = "as it was begun" if _is_begun(story, part.step) else "moved by a person"
         words = f"{spell_duration(at - story.failed_at)} after the failed payment, {why}"
     elif part.step.before_end is not None:
         words = f"{spell_duration(part.step.before_end)} before the end"
     else:
         words = f"{spell_duration(offset(part.step, campaign.end))} after the failed payment"
-    reasons = [words]
-    zone = campaign.calendar.zone(story.timezone)
     if part.kind == ASK:
         return words
+    reasons = [words]
     released = _released(story, part.step, at) if part.step.approval else at
     if released is not None and released > at:
         answer = "approved" if f"{part.step.id}.{APPROVED}" in story.done else "nobody answered"
         reasons.append(f"{answer} {spell_duration(released - at)} later")
-    before = released or at
-    charged = _after_charge(campaign, story, part.step, before)
-    if part.kind != CHARGE and charged > before:
-        reasons.append(
-            f"after its charge: cards are charged {campaign.calendar.charges.spelled()} ({zone.key})"
-        )
-        before = charged
-    if part.kind == CHARGE and campaign.calendar.paydays and part.step.id not in story.moved:
-        paydays = campaign.calendar.paydays
-        if story.decline in paydays.after:
-            payday = paydays.next_payday(before, zone, story.country)
-            if before < payday < planned_end(campaign, story):
-                reasons.append(f"put off to the payday on {payday.astimezone(zone):%d %B}")
-                before = payday
-    if due > before and part.kind in {CHARGE, MESSAGE, ACCESS}:
-        window = campaign.calendar.charges if part.kind == CHARGE else campaign.calendar.messages
-        what = "cards are charged" if part.kind == CHARGE else "mails are sent"
-        reasons.append(f"{what} {window.spelled()} ({zone.key})")
-    return "; ".join(reasons)
+    return "; ".join([*reasons, *_spell_waits(campaign, story, part, released or at, due)])
+
+
+def _spell_waits(campaign: Campaign, story: Story, part: Due, at: datetime, due: datetime) -> Iterator[str]:
+    """Say what of the calendar keeps a part waiting from when its step is due until it is done."""
+    zone = campaign.calendar.zone(story.timezone)
+    charges, mails = campaign.calendar.charges, campaign.calendar.messages
+    if part.step.retry and not _is_put(story, part.step):
+        payday = _payday(campaign, story, at) if part.kind == CHARGE else None
+        if payday and payday <= part.at:
+            yield f"put off to the payday on {payday.astimezone(zone):%d %B}"
+            at = payday
+        opened = _opening(campaign, story, part.step, at, charges)
+        if opened > at or (part.kind == CHARGE and _was_closed(campaign, story, charges, due)):
+            after = "" if part.kind == CHARGE else "after its charge: "
+            yield f"{after}cards are charged {charges.spelled()} ({zone.key})"
+            at = opened
+    written = part.kind == MESSAGE or (part.kind == ACCESS and part.step.message)
+    if written and (
+        _opening(campaign, story, part.step, at, mails) > at or _was_closed(campaign, story, mails, due)
+    ):
+        yield f"mails are sent {mails.spelled()} ({zone.key})"
+
+
+def _was_closed(campaign: Campaign, story: Story, window: Window, moment: datetime) -> bool:
+    """Whether a window opens at this very moment."""
+    zone = campaign.calendar.zone(story.timezone)
+    return not window.is_open(moment - timedelta(seconds=1), zone, story.country)

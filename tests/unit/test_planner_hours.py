@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import pytest
 from campaigns.document import Campaign, End, FinalAction, Step
 from campaigns.planner import plan
 from campaigns.story import Action, Ending, Hold, Outcome, Story
-from contract import CardUpdated, PromiseToPay, Reschedule
+from contract import CardUpdated, MoveToVersion, PromiseToPay, Reschedule
 from tests.unit.planner_story import story
 from tests.unit.played_case import Event, PlayedCase, World
 
@@ -176,3 +177,78 @@ def test_what_is_held_until_the_night_goes_out_in_the_morning() -> None:
     night = MONDAY + timedelta(days=1, hours=3)
     held = Story(**dict(ended) | {"hold": Hold(action="end.message", until=night, why="stopped")})
     assert clock(plan(course, held, MONDAY + timedelta(hours=20)).at or MONDAY) == "Wed 09:00"
+
+
+# --- paydays -----------------------------------------------------------------------------------------
+
+PAYDAYS = {"timezone": "Europe/Berlin", "paydays": {"days": [5], "within": "3 days"}}
+
+
+def test_a_charge_that_failed_for_want_of_money_waits_for_a_payday_and_its_mail_does_not() -> None:
+    course = campaign(step(24, retry=True, message="payment_failed"), calendar=PAYDAYS)
+    assert done_in(course)[:2] == ["Tue 22:00 hour-24.message", "Thu 22:00 hour-24.charge"]
+
+
+def test_a_charge_that_was_declined_for_another_reason_waits_for_no_payday() -> None:
+    course = campaign(step(24, retry=True), step(96, retry=True), calendar=PAYDAYS)
+    done = case(course, charges=["do_not_honor"]).deeds[:2]
+    assert [clock(deed.at) for deed in done] == ["Thu 22:00", "Fri 22:00"]
+
+
+def test_a_payday_on_which_the_charge_would_come_after_the_end_is_not_waited_for() -> None:
+    nightly = PAYDAYS | {"charges": {"hours": "00:00 to 06:00"}}
+    course = campaign(step(24, retry=True), end=3.05, calendar=nightly)
+    # The payday's own night begins after the end, which is on Thursday at 23:12.
+    assert done_in(course)[0] == "Wed 00:00 hour-24.charge"
+
+
+def test_a_step_that_was_begun_keeps_the_hours_of_its_charge_when_the_case_is_moved() -> None:
+    course = campaign(step(24, retry=True, message="payment_failed"), calendar=PAYDAYS | NIGHTLY)
+    put_off = step(24, retry=True, message="payment_failed").model_copy(update={"after": timedelta(days=2)})
+    later = campaign(put_off, calendar=PAYDAYS | NIGHTLY)
+    move = Event(MONDAY + timedelta(hours=40), MoveToVersion(version=2, by="ops", why="an edit"))
+    begun = story(failed_at=MONDAY, country="DE", timezone="Europe/Berlin", campaign="any", version=1)
+    played = PlayedCase(World([course, later], events=[move]), begun).play()
+    assert [f"{clock(deed.at)} {deed.plan.id}" for deed in played.deeds][:2] == [
+        "Wed 00:00 hour-24.message",
+        "Fri 00:00 hour-24.charge",
+    ]
+
+
+# --- many at once ------------------------------------------------------------------------------------
+
+
+def charged_a_minute(course: Campaign, failed_at: datetime) -> Counter[datetime]:
+    """Let a thousand payments fail in one minute, and count the first charges of each minute."""
+    found: Counter[datetime] = Counter()
+    for number in range(1000):
+        failed = failed_at + timedelta(seconds=number * 60 / 1000)
+        first = plan(
+            course, story(case_id=f"case_{number}", failed_at=failed, timezone="Europe/Berlin"), failed
+        )
+        assert first.action is Action.CHARGE
+        assert first.at is not None
+        found[first.at.replace(second=0, microsecond=0)] += 1
+    return found
+
+
+def test_a_thousand_failures_of_one_minute_do_not_retry_in_one_minute() -> None:
+    at_once = charged_a_minute(campaign(step(24, retry=True)), MONDAY)
+    assert max(at_once.values()) == 1000
+    spread = charged_a_minute(campaign(step(24, retry=True, jitter="1 hour")), MONDAY)
+    assert len(spread) == 61
+    # Evenly spread there would be 17 a minute.
+    assert max(spread.values()) < 35
+    assert min(spread) == MONDAY + timedelta(days=1)
+    assert max(spread) < MONDAY + timedelta(days=1, hours=1, minutes=1)
+
+
+@pytest.mark.parametrize("hours", ["02:00 to 06:00", "02:00 to 02:30"], ids=["a night", "half an hour"])
+def test_what_has_waited_for_its_hours_does_not_go_out_in_the_minute_in_which_they_begin(hours: str) -> None:
+    nightly = {"charges": {"hours": hours}, "timezone": "Europe/Berlin"}
+    spread = charged_a_minute(campaign(step(14, retry=True, jitter="1 hour"), calendar=nightly), MONDAY)
+    opens = MONDAY + timedelta(days=1, hours=4)
+    assert min(spread) >= opens
+    assert max(spread) < opens + timedelta(hours=1)
+    assert max(spread.values()) < 100
+    assert sum(spread.values()) == 1000
