@@ -56,6 +56,7 @@ def make_app(desk: Desk) -> FastAPI:
             relay.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await relay
+            await studio.close(app)
 
     app = FastAPI(
         title="Dunwell",
