@@ -132,8 +132,7 @@ class Window(Part):
             day = first + timedelta(days=number)
             if not self._takes_day(day, country):
                 continue
-            for start, _ in self.spans():
-                at = at_wall_time(day, start, zone)
+            for at in _beginnings(day, self.spans(), zone):
                 if at >= moment and self.is_open(at, zone, country):
                     return at
         return moment
@@ -185,15 +184,36 @@ def at_wall_time(day: date, minutes: int, zone: ZoneInfo) -> datetime:
     at = shown.astimezone(UTC)
     if at.astimezone(zone).replace(tzinfo=None) == shown.replace(tzinfo=None):
         return at
-    before = shown.replace(fold=1).astimezone(UTC)
+    return _change_between(shown.replace(fold=1).astimezone(UTC), at, zone)
+
+
+def _change_between(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
+    """Find the moment between two at which a zone's clocks are changed."""
     offset = before.astimezone(zone).utcoffset()
-    while at - before > timedelta(seconds=1):
-        middle = before + (at - before) / 2
+    while after - before > timedelta(seconds=1):
+        middle = before + (after - before) / 2
         if middle.astimezone(zone).utcoffset() == offset:
             before = middle
         else:
-            at = middle
-    return at.replace(microsecond=0)
+            after = middle
+    return after.replace(microsecond=0)
+
+
+@lru_cache(maxsize=32768)
+def _beginnings(day: date, spans: tuple[Span, ...], zone: ZoneInfo) -> tuple[datetime, ...]:
+    """List the moments of a day at which a stretch of hours may begin, in order.
+
+    Where clocks are set back, hours that are shown twice begin twice, and may begin with the change itself.
+    """
+    found = {at_wall_time(day, start, zone) for start, _ in spans}
+    midnight, next_midnight = at_wall_time(day, 0, zone), at_wall_time(day, MINUTES_A_DAY, zone)
+    offsets = [moment.astimezone(zone).utcoffset() or timedelta(0) for moment in (midnight, next_midnight)]
+    back = offsets[0] - offsets[1]
+    if back > timedelta(0):
+        change = _change_between(midnight, next_midnight, zone)
+        found |= {at + back for at in found if change - back <= at < change}
+        found.add(change)
+    return tuple(sorted(found))
 
 
 class Paydays(Part):

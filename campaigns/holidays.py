@@ -37,6 +37,12 @@ def _of_year(country: str, year: int) -> almanac.HolidayBase:
     return almanac.country_holidays(country, years=year, expand=False, language=language)
 
 
+@lru_cache(maxsize=32768)
 def is_working_day(day: date, country: str | None) -> bool:
-    """Whether people work and are paid on a day: neither a weekend's nor a public holiday."""
-    return day.weekday() < SATURDAY and holiday(day, country) is None
+    """Whether people work and are paid on a day: neither their weekend's nor a public holiday.
+
+    A weekend is that of the country, such as Friday and Saturday; where it is not known, Saturday and Sunday.
+    """
+    if not country or country.upper() not in known_countries():
+        return day.weekday() < SATURDAY
+    return _of_year(country.upper(), day.year).is_working_day(day)
