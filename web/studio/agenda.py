@@ -135,6 +135,8 @@ def months_of(days: Sequence[Day]) -> list[Month]:
         weeks = tuple(
             tuple((day, entries.get(day, ())) if day.month == first.month else None for day in week)
             for week in months.Calendar().monthdatescalendar(first.year, first.month)
+            # Weeks in which nothing can be would only push the others down.
+            if week[-1] >= days[0].day and week[0] <= last
         )
         found.append(Month(f"{first:%B %Y}", weeks))
         first = (first + timedelta(days=32)).replace(day=1)
