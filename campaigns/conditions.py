@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from campaigns.declines import DeclineClass
 from campaigns.grammar import (
@@ -16,6 +16,7 @@ from campaigns.grammar import (
     Word,
     amounts_hold,
     attributes_hold,
+    refuse_wrong_amounts,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +42,12 @@ class Conditions(Part):
     attempts: CountRange | None = Field(default=None, description="Charges made in this case so far.")
     mail_opened: bool | None = Field(default=None, description="Whether one of our mails was opened by then.")
     link_clicked: bool | None = Field(default=None, description="Whether a link in one was used by then.")
+
+    @field_validator("amount")
+    @classmethod
+    def _amounts_of_their_currency(cls, value: dict[str, AmountRange]) -> dict[str, AmountRange]:
+        refuse_wrong_amounts({code: (part.at_least, part.below) for code, part in value.items()})
+        return value
 
     @property
     def ask_nothing(self) -> bool:

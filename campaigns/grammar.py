@@ -32,7 +32,11 @@ Several = Annotated[tuple[Item, ...], BeforeValidator(_as_list, json_schema_inpu
 
 def amount_as_written(value: object) -> object:
     """Give an amount as its author wrote it: YAML reads 1.00 as a float, which an amount must never be."""
-    return f"{value:.2f}" if isinstance(value, float) else str(value) if isinstance(value, int) else value
+    if isinstance(value, float):
+        rounded = f"{value:.2f}"
+        # Not to be rounded in silence: some currencies have three decimal places, and some none.
+        return rounded if float(rounded) == value else str(value)
+    return str(value) if isinstance(value, int) else value
 
 
 Amount = Annotated[str, BeforeValidator(amount_as_written, json_schema_input_type=str | float | int)]
