@@ -15,7 +15,7 @@ from campaigns.schedule import NOTICE, end_at, parts, planned_end, step_at
 from campaigns.story import Hold
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from campaigns.document import Campaign
@@ -75,13 +75,18 @@ def carried_over(
         }
     )
     if target.past is PastRule.SKIP:
-        # By the time of the step: its mail may wait for the morning, but not without its charge.
-        behind = [part.id for part in parts(new, after) if step_at(new, after, part.step) <= now]
-        left = tuple(action for action in behind if action not in {*story.done, *kept, *waiting})
+        left = tuple(action for action in _behind(new, after, now) if action not in {*kept, *waiting})
         after = after.model_copy(update={"passed": (*kept, *left), "put_past": left})
     if _is_cut_short(story, old, after, new, now) is not after.short_notice:
         after = after.model_copy(update={"short_notice": not after.short_notice})
     return after, new
+
+
+def _behind(new: Campaign, after: Story, now: datetime) -> Iterator[str]:
+    """Name what has not been done of steps that begin in the past: no mail of the morning without its charge."""
+    every = parts(new, after)
+    begun = {part.step.id for part in every if part.at <= now}
+    return (part.id for part in every if part.step.id in begun and part.id not in after.done)
 
 
 def _arm_after(story: Story, old: Campaign, document: Campaign) -> str:

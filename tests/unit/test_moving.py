@@ -139,6 +139,25 @@ def test_moved_back_after_its_own_date_the_rule_decides(past: PastRule, first: l
     assert to_come(back, old, 4)[:2] == first
 
 
+def test_a_mail_that_waits_for_the_morning_comes_in_the_morning_also_after_moving_there_and_back() -> None:
+    office = Calendar(messages=Window(hours="09:00 to 17:00"))
+    mail = Step(id="note", after=3.5 * DAY, message="payment_failed")
+    old = version(1, steps=(charge_and_mail("day-1", 1), mail), calendar=office)
+    later = version(1, steps=(charge_and_mail("day-1", 1), mail.model_copy(update={"after": 6 * DAY})))
+    there, new = move(done_until(3.6, old), 3.6, later, old)
+    assert to_come(there, new, 3.6) == ["6 note.message", "14 end.action"]
+    back, again = move(there, 3.7, old, new)
+    assert to_come(back, again, 3.7) == ["4 note.message", "14 end.action"]
+
+
+def test_a_mail_that_waits_for_the_morning_is_not_lost_where_the_version_has_no_hours() -> None:
+    office = Calendar(messages=Window(hours="09:00 to 17:00"))
+    mail = Step(id="note", after=3.5 * DAY, message="payment_failed")
+    old = version(1, steps=(charge_and_mail("day-1", 1), mail), calendar=office)
+    case, new = move(done_until(3.6, old), 3.6, version(1, steps=old.steps), old)
+    assert to_come(case, new, 3.6) == ["3.6 note.message", "14 end.action"]
+
+
 def test_what_a_person_skipped_and_what_was_overtaken_is_never_taken_up_again() -> None:
     gone = ("day-3.charge", "day-3.message")
     case, new = move(done_until(2, passed=gone), 2, version(1, 3, 5, 7), past=PastRule.ONCE)
