@@ -33,11 +33,12 @@ test: $(DEVELOPMENT) ## Run all tests
 		|| echo "The stand-in for Stripe is not there: its tests are skipped."
 	@$(BIN)/python -m pytest $(ARGS)
 
-lint: $(DEVELOPMENT) ## Check style, types and who imports whom
+lint: $(DEVELOPMENT) ## Check style, types, who imports whom, and the campaigns that ship
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy .
 	@$(BIN)/lint-imports
+	@$(BIN)/python starter.py campaign check campaigns/library/*.yaml --strict
 
 format: $(DEVELOPMENT) ## Format the code and mend what can be mended by itself
 	@$(BIN)/ruff check --fix-only .

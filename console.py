@@ -42,6 +42,12 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, default=str))  # noqa: T201 - rich would fold long lines
 
 
+def print_lines(lines: Iterable[object]) -> None:
+    """Print lines for a program to read, or for a file: as they are, never folded."""
+    for line in lines:
+        print(line)  # noqa: T201 - rich would fold long lines
+
+
 def state_of(row: CaseRow) -> Text:
     """Write a case's status, or its outcome with what brought it about."""
     if row.outcome is None:

@@ -18,6 +18,7 @@ from rich.live import Live
 from rich.markup import escape
 
 import account_commands
+import campaign_commands
 import console
 import demo as show
 import move_commands
@@ -54,6 +55,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(account_commands.app, name="user")
+app.add_typer(campaign_commands.app, name="campaign")
 app.add_typer(move_commands.app)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
 Folder = Annotated[Path, typer.Option(help="Where everything local is kept.")]
