@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from campaigns.calendars import DAY_WORDS, WEEKDAYS, Calendar, Window
 from campaigns.changes import (
     AddStep,
@@ -285,7 +287,7 @@ def _put_in_calendar(text: str, where: str, key: str, value: Any) -> str:
     path: Path = ("calendar", where) if where else ("calendar",)
     old = find(read(text), (*path, key))
     if key in {"hours", "quiet"}:
-        if _listed(old) == _listed(value):
+        if _same_hours(old, value):
             return text
         value = value[0] if len(value) == 1 else value or None
     elif key == "days":
@@ -305,6 +307,17 @@ def _put_in_calendar(text: str, where: str, key: str, value: Any) -> str:
 
 def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [] if value is None else [value]
+
+
+def _same_hours(old: Any, new: list[str]) -> bool:
+    """Whether two spellings, ``9:00-20:00`` and ``09:00 to 20:00``, name the same hours."""
+    if not old or not new:
+        return not old and not new
+    try:
+        before, after = (Window.model_validate({"hours": value}).hours for value in (old, new))
+    except ValidationError:
+        return False
+    return before == after
 
 
 def _weekdays(value: Any) -> set[str]:

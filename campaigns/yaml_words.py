@@ -11,9 +11,9 @@ import yaml
 def spell_value(value: Any, column: int, style: str | None, *, flow: bool) -> str:
     """Write a value that follows a key at a column, keeping the quotes that were there before.
 
-    A mapping of mappings begins with a line break.
+    A part of the document itself begins with a line break; what is in it is written in braces.
     """
-    if isinstance(value, dict) and not flow and any(isinstance(item, dict) for item in value.values()):
+    if isinstance(value, dict) and not flow and not column:
         inner = column + 2
         return "".join(
             f"\n{' ' * inner}{key}: {spell_value(item, inner, None, flow=isinstance(item, dict))}"

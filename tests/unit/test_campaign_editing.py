@@ -331,7 +331,7 @@ def test_the_end_is_changed_and_steps_counted_from_it_keep_their_order() -> None
         ),
         (ChangeRules(grace=" ", retries=5), ["-grace: 7 days     # access stays full", "+retries: 5"]),
         (ChangeRules(grace="168 h", spacing="1d"), ["+spacing: 1 day"]),
-        (ChangeTimezone("Europe/Berlin"), ["+calendar: {timezone: Europe/Berlin}"]),
+        (ChangeTimezone("Europe/Berlin"), ["+", "+calendar:", "+  timezone: Europe/Berlin"]),
     ],
 )
 def test_titles_and_the_calendar_are_changed(change: Change, lines: list[str]) -> None:
@@ -360,6 +360,8 @@ steps:
         "-      - tuesday",
         "+    days: weekdays  # workdays",
     ]
+    dashes = text.replace("09:00 to 20:00", "9:00-20:00")
+    assert lines_changed(dashes, ChangeWindow("messages", hours="09:00 to 20:00")) == []
     assert lines_changed(text, ChangeWindow("charges", hours="00:00 to 06:00")) == [
         "+  charges: {hours: 00:00 to 06:00}"
     ]

@@ -12,7 +12,22 @@ from fastapi import APIRouter, FastAPI
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from web.studio import audit_log, effects, gate, history, move_now, moves, people, preview, publish, sign_in
+from web.studio import (
+    audit_log,
+    campaigns,
+    editing_forms,
+    editor,
+    effects,
+    gate,
+    history,
+    move_now,
+    moves,
+    people,
+    preview,
+    publish,
+    sign_in,
+    what_if,
+)
 from web.studio.bound import TriesByAddress
 from web.studio.frame import PREFIX, is_studio
 
@@ -31,7 +46,22 @@ async def first_page() -> Response:
     return RedirectResponse(f"{PREFIX}/campaigns", status_code=303)
 
 
-for part in (sign_in, people, audit_log, moves, preview, history, effects, publish, move_now):
+PARTS = (
+    sign_in,
+    people,
+    audit_log,
+    campaigns,
+    editor,
+    editing_forms,
+    preview,
+    history,
+    effects,
+    publish,
+    move_now,
+    what_if,
+    moves,
+)
+for part in PARTS:
     router.include_router(part.router)
 
 
@@ -39,6 +69,7 @@ def add_to(app: FastAPI) -> None:
     """Add the studio to the application, after everything that has routes under its prefix."""
     app.state.tries = TriesByAddress()
     effects.add_to(app)
+    what_if.add_to(app)
     app.include_router(router)
 
     @app.get(PREFIX + "/{path:path}", include_in_schema=False)
@@ -60,6 +91,7 @@ def add_to(app: FastAPI) -> None:
 async def close(app: FastAPI) -> None:
     """Stop what is being worked out for pages that nobody will see any more."""
     await effects.effects_of_app(app).close()
+    await what_if.runs_of_app(app).close()
 
 
 __all__ = ["add_to", "close", "is_studio", "router"]
