@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from campaigns.document import ASK, KINDS
+from campaigns.document import ASK, END, KINDS
 from campaigns.durations import spell_duration
 from campaigns.moving import Moving, moved
 from campaigns.planner import plan
@@ -23,7 +23,7 @@ from contract import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from campaigns.document import Campaign
@@ -120,24 +120,35 @@ def _skip(story: Story, wish: SkipStep, campaign: Campaign, now: datetime) -> Gr
 
 def _reschedule(story: Story, wish: Reschedule, campaign: Campaign, now: datetime) -> Granted:
     step_id = wish.step or plan(campaign, story, now).step
-    ends = end_at(campaign, story)
-    if step_id != "end" and (step_id is None or campaign.step(step_id) is None):
-        known = ", ".join(s.id for s in campaign.steps)
-        return _refused(story, f"there is no step '{step_id}' to move: the campaign has {known} and end")
+    step = campaign.step(step_id) if step_id else None
     if wish.at <= now:
         return _refused(story, f"{wish.at:%d %B %Y %H:%M} UTC is past: give a later time")
-    if step_id != "end" and wish.at >= ends:
+    moved = story.model_copy(update={"moved": {**story.moved, str(step_id): wish.at}})
+    if step_id == END:
+        if any(at >= wish.at for at in _still_to_come(moved, campaign)):
+            return _refused(story, "a step would come after that end: move or skip the step first")
+    elif step is None:
+        known = ", ".join(s.id for s in campaign.steps)
+        return _refused(story, f"there is no step '{step_id}' to move: the campaign has {known} and end")
+    elif wish.at >= (ends := end_at(campaign, story)):
         return _refused(
             story, f"the campaign ends before that, on {ends:%d %B %Y %H:%M} UTC: move the end first"
         )
-    if step_id == "end" and any(step_at(campaign, story, step) >= wish.at for step in campaign.steps):
-        return _refused(story, "a step would come after that end: move or skip the step first")
-    done = [action for action in story.done if action.startswith(f"{step_id}.")]
-    if done:
-        return _refused(story, f"step {step_id} has been done")
+    elif any(action.startswith(f"{step_id}.") for action in story.done):
+        return _refused(story, f"step {step_id} has been begun")
+    elif all(f"{step_id}.{kind}" in story.passed for kind in step.kinds):
+        return _refused(story, f"step {step_id} is over: it was skipped, or something later took its place")
     offset = spell_duration(wish.at - story.failed_at)
     answer = f"{step_id} moved to {wish.at:%d %B %Y %H:%M} UTC, {offset} after the failed payment"
-    return _granted(story, answer, moved={**story.moved, str(step_id): wish.at})
+    return moved, WishAnswer(granted=True, answer=answer)
+
+
+def _still_to_come(story: Story, campaign: Campaign) -> Iterator[datetime]:
+    """Give the times of the steps of which something is still to be done."""
+    for step in campaign.steps:
+        actions = {f"{step.id}.{kind}" for kind in step.kinds}
+        if actions - {*story.done, *story.passed}:
+            yield step_at(campaign, story, step)
 
 
 def _approve(story: Story, wish: Approve, campaign: Campaign, now: datetime) -> Granted:
@@ -155,8 +166,8 @@ def _approve_step(story: Story, step: str, waiting: list[str], campaign: Campaig
     if step not in waiting:
         known = f"waiting are {', '.join(waiting)}" if waiting else "no step is waiting for one"
         return _refused(story, f"step {step} does not wait for an approval: {known}")
-    due = [part.at for part in parts(campaign, story) if part.step.id == step and part.kind != ASK]
-    if not any(part.holds for part in parts(campaign, story) if part.step.id == step) and max(due) <= now:
+    waits = [part for part in parts(campaign, story) if part.step.id == step and part.kind != ASK]
+    if all(part.at <= now and not part.holds for part in waits):
         return _refused(story, f"step {step} was skipped, since nobody answered in time")
     answer = f"step {step} is approved, and done as soon as its hours allow"
     return _granted(story, answer, done={**story.done, f"{step}.{APPROVED}": now})
