@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from activities.findings import learn_from_decline, nothing_pending
 from activities.turn import flagged
 from campaigns.declines import Ask
+from campaigns.planner import AWAKE
 from campaigns.schedule import end_at
 from campaigns.story import Ending, Outcome, Pending, Story
 from contract import (
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 
     from campaigns.declines import DeclineTable
     from campaigns.document import Campaign
-
-
-# After this the customer has gone back to whatever they were doing, or to bed.
-AWAKE = timedelta(hours=1)
 
 
 @dataclass(frozen=True)

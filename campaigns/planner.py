@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 LATE = timedelta(hours=1)
 # A receipt or a farewell that could not be sent for so long is dropped, so that the case can close.
 FAREWELL_PATIENCE = timedelta(days=2)
-# What a customer did by hand, and so waits for an answer to.
+# What a customer did by hand, and so waits for an answer to; for so long: then it is back to other things, or to bed.
+AWAKE = timedelta(hours=1)
 BY_HAND = frozenset({Lever.CARD_UPDATE, Lever.CUSTOMER})
 # Of a kind that is listed here only the latest that is due is done.
 ONE_OF_A_KIND = frozenset({CHARGE, ACCESS, MESSAGE})

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from campaigns.declines import Ask
 from campaigns.document import ASK
-from campaigns.planner import overtaken, plan
+from campaigns.planner import AWAKE, overtaken, plan
 from campaigns.schedule import Timetable
 from campaigns.story import Action, Ending, Lever, Outcome, Pending, Plan, Story, Trigger
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from campaigns.declines import Verdict
     from campaigns.document import Campaign
 
-# A plan that never ended would be a fault of the planner; no campaign has so many steps.
-LONGEST = 400
+# A plan that never ended would be a fault of the planner: no case takes so many turns, in all and for each step.
+MOST_TURNS, MOST_TURNS_A_STEP = 400, 20
 NEW_CARD = "new-card"
 
 
@@ -151,8 +151,9 @@ def simulate(
     ``campaign`` is the case's own, as ``for_case`` gives it.
     """
     world, timetable = _World(customer, story, now), Timetable(campaign)
+    asked = story.ask
     asks = any(not step.only_if.ask_nothing for step in campaign.steps)
-    for _ in range(LONGEST):
+    for _ in range(MOST_TURNS + MOST_TURNS_A_STEP * len(campaign.steps)):
         every = timetable.parts(story)
         gone = overtaken(campaign, story, now, every)
         if gone:
@@ -172,10 +173,11 @@ def simulate(
             if asks or upcoming.action is Action.WAIT:
                 # What has come due in between is judged before anything is done, as activities do.
                 continue
-        story = _after_action(story, upcoming, now, customer)
+        story = _after_action(story, upcoming, now, customer, asked)
         if upcoming.action is Action.MESSAGE:
             world.mail_arrived(now)
         yield Happened(now, story, plan=upcoming)
+    raise AssertionError(f"the case of {campaign.name} does not end: it has come to {now:%d %B %Y}")
 
 
 def _after_event(story: Story, event: _Event) -> Story:
@@ -189,7 +191,13 @@ def _after_event(story: Story, event: _Event) -> Story:
         }
     elif event.name == "new card":
         pending = Pending(id=f"card.{NEW_CARD}", trigger=Trigger.CARD_UPDATED, method=NEW_CARD)
-        changes |= {"pending": pending, "method": NEW_CARD, "has_card": True, "ask": Ask.NOTHING}
+        changes |= {
+            "pending": pending,
+            "method": NEW_CARD,
+            "has_card": True,
+            "ask": Ask.NOTHING,
+            "awake_until": event.at + AWAKE,
+        }
     elif event.name == "paid elsewhere":
         changes["ending"] = Ending(outcome=Outcome.RECOVERED_ELSEWHERE, at=event.at)
     elif event.name == "cancelled":
@@ -197,10 +205,11 @@ def _after_event(story: Story, event: _Event) -> Story:
     return story.model_copy(update=changes)
 
 
-def _after_action(story: Story, done: Plan, now: datetime, customer: Customer) -> Story:
+def _after_action(story: Story, done: Plan, now: datetime, customer: Customer, asked: Ask) -> Story:
+    """Take in what came of an action; ``asked`` is what the first decline asked of the customer."""
     changes: dict[str, object] = {"done": {**story.done, done.id: now}}
     if done.action is Action.CHARGE:
-        changes |= _after_charge(story, done, now, customer)
+        changes |= _after_charge(story, done, now, customer, asked)
     elif done.action is Action.MESSAGE and story.card_notice == done.id:
         changes["card_notice"] = None
     elif done.action is Action.ACCESS and done.access:
@@ -216,7 +225,9 @@ def _after_action(story: Story, done: Plan, now: datetime, customer: Customer) -
     return story.model_copy(update=changes)
 
 
-def _after_charge(story: Story, done: Plan, now: datetime, customer: Customer) -> dict[str, object]:
+def _after_charge(
+    story: Story, done: Plan, now: datetime, customer: Customer, asked: Ask
+) -> dict[str, object]:
     scheduled = story.scheduled_charges + (done.trigger is Trigger.SCHEDULE)
     changes: dict[str, object] = {
         "charges": story.charges + 1,
@@ -233,4 +244,8 @@ def _after_charge(story: Story, done: Plan, now: datetime, customer: Customer) -
         changes["ending"] = Ending(outcome=Outcome.RECOVERED, lever=Lever.SCHEDULED_RETRY, at=now)
     elif new_card:
         changes["card_notice"] = f"{done.id}.message"
+        # Declined alike: for good, or until the customer confirms the payment with the bank.
+        changes["ask"] = asked
+        if story.blocked:
+            changes["blocked"] = (*story.blocked, NEW_CARD)
     return changes

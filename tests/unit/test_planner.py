@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from campaigns.declines import Ask
@@ -206,7 +206,7 @@ def test_access_goes_down_with_its_step_and_only_once() -> None:
     )
 
 
-@settings(max_examples=300, derandomize=True)
+@settings(max_examples=300, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data(), TIMES)
 def test_any_case_on_any_campaign_has_one_sensible_next_step(data: st.DataObject, now: datetime) -> None:
     campaign = data.draw(campaigns())
@@ -226,7 +226,7 @@ def test_any_case_on_any_campaign_has_one_sensible_next_step(data: st.DataObject
     assert step.id not in case.passed or case.unsettled or step.action is Action.END
 
 
-@settings(max_examples=100, derandomize=True)
+@settings(max_examples=100, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data(), TIMES)
 def test_a_case_survives_being_written_and_read(data: st.DataObject, now: datetime) -> None:
     campaign = data.draw(campaigns())
@@ -239,7 +239,7 @@ def test_a_case_survives_being_written_and_read(data: st.DataObject, now: dateti
     assert document == campaign
 
 
-@settings(derandomize=True)
+@settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(campaign=campaigns(), decline=st.sampled_from(sorted(TABLE.codes())), has_card=st.booleans())
 def test_every_campaign_comes_to_an_end_and_does_nothing_twice(
     campaign: Campaign, decline: str, *, has_card: bool
