@@ -100,8 +100,9 @@ async def street(folder: Path) -> AsyncIterator[Street]:
         client = await connect(server.address)
         await register(client)
         async with tools.database.begin() as session:
-            said = {"file": "quick.yaml", "author": "tests", "note": ""}
-            await campaigns.publish(session, QUICK, **said, now=datetime.now(UTC))
+            await campaigns.publish(
+                session, QUICK, file="quick.yaml", author="tests", note="", now=datetime.now(UTC)
+            )
         sandbox = tools.processors["sandbox"]
         assert isinstance(sandbox, SandboxProcessor)
         terminal = Terminal(folder, variables | {"TEMPORAL_ADDRESS": server.address})
