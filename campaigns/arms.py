@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from campaigns.document import End, FinalAction, Messages
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from campaigns.story import Story
 
 
+@lru_cache(maxsize=4096)
 def share_of(*names: str) -> float:
     """Give a number above 0 and below 1 that is always the same for the same names, and evenly spread."""
     digest = hashlib.sha256("/".join(names).encode()).digest()

@@ -139,13 +139,8 @@ class Window(Part):
 
     def spelled(self) -> str:
         """Say when the window is open, as a sentence goes on: ``09:00 to 20:00 on weekdays``."""
-        parts = [" and ".join(_spell_spans(self.spans()))] if self.hours or self.quiet else []
-        if self.days:
-            words = [word for word, days in DAY_WORDS.items() if set(days) == set(self.days)]
-            parts.append(f"on {words[0] if words else ', '.join(self.days)}")
-        if not self.holidays:
-            parts.append("not on public holidays")
-        return " ".join(parts) or "at any time"
+        spans = self.spans() if self.hours or self.quiet else ()
+        return _spell_window(spans, self.days, self.holidays)
 
     def _is_open_at(self, local: datetime, country: str | None) -> bool:
         minutes = local.hour * 60 + local.minute
@@ -158,6 +153,17 @@ class Window(Part):
         if self.days and WEEKDAYS[day.weekday()] not in self.days:
             return False
         return self.holidays or holiday(day, country) is None
+
+
+@lru_cache(maxsize=512)
+def _spell_window(spans: tuple[Span, ...], days: tuple[Weekday, ...], holidays: bool) -> str:  # noqa: FBT001 - a window's own words
+    parts = [" and ".join(_spell_spans(spans))] if spans else []
+    if days:
+        words = [word for word, named in DAY_WORDS.items() if set(named) == set(days)]
+        parts.append(f"on {words[0] if words else ', '.join(days)}")
+    if not holidays:
+        parts.append("not on public holidays")
+    return " ".join(parts) or "at any time"
 
 
 @lru_cache(maxsize=512)

@@ -138,7 +138,9 @@ class Timetable:
 
 def _clock(story: Story) -> tuple[object, ...]:
     """Name all of a story that the time of a part depends on, approvals aside."""
-    return (story.case_id, story.failed_at, story.moved, story.decline, story.timezone, story.country)
+    begun = [step for step in story.moved if any(f"{step}.{kind}" in story.done for kind in KINDS)]
+    told = (story.case_id, story.failed_at, story.decline, story.timezone, story.country)
+    return (*told, story.moved, begun)
 
 
 _time_of = attrgetter("at")

@@ -37,8 +37,8 @@ ONE_DAY = timedelta(days=1)
 class World:
     """What holds for every failure, whichever campaign takes it.
 
-    ``others`` are the campaigns beside the one that is tried; ``default`` names the one for what no segment
-    takes.
+    ``others`` are the campaigns beside the one that is tried, which stands in for the one of its name among
+    them; ``default`` names the one for what no segment takes.
     """
 
     declines: DeclineTable
@@ -94,7 +94,7 @@ class Trial:
 
     def __init__(self, campaign: Campaign, world: World) -> None:
         self._campaign = campaign
-        self._candidates = (*world.others, campaign)
+        self._candidates = (*(other for other in world.others if other.name != campaign.name), campaign)
         self._world = world
         self._alike = _Alike(campaign)
         self._limits: dict[tuple[str, date, str | None], tuple[Limit, ...]] = {}

@@ -24,7 +24,7 @@ from tests.unit.any_campaign import (
     ZONES,
     documents,
 )
-from tests.unit.past import WORLD
+from tests.unit.past import MONDAY, WORLD, campaign
 from tests.unit.test_declines import TABLE
 
 HOURS = st.integers(0, 21 * 24).map(lambda hours: timedelta(hours=hours))
@@ -100,19 +100,33 @@ def played(campaign: Campaign, failure: PastFailure) -> Course:
 def test_a_failure_among_many_is_played_as_one_alone(
     document: dict[str, Any], failures: list[PastFailure]
 ) -> None:
-    campaign = Campaign.model_validate(document)
-    trial = Trial(campaign, WORLD)
+    course = Campaign.model_validate(document)
+    trial = Trial(course, WORLD)
     for failure in failures:
-        assert trial.course(failure, TABLE.judge(failure.decline)) == played(campaign, failure)
+        assert trial.course(failure, TABLE.judge(failure.decline)) == played(course, failure)
 
 
 @settings(max_examples=150, deadline=None)
-@given(documents(), FAILURES, CUSTOMERS)
+@given(documents(), FAILURES, CUSTOMERS, st.dictionaries(st.sampled_from(["s0", "s1", "s2", "end"]), HOURS))
 def test_a_timetable_that_is_kept_is_as_good_as_a_new_one(
-    document: dict[str, Any], failure: PastFailure, customer: Customer
+    document: dict[str, Any], failure: PastFailure, customer: Customer, moved: dict[str, timedelta]
 ) -> None:
-    campaign = Campaign.model_validate(document)
-    story = begin(campaign, Sample(failure.failed_at, TABLE.judge(failure.decline), case_id=failure.id))
-    kept = Timetable(campaign)
-    for happened in simulate(campaign, story, failure.failed_at, customer):
-        assert kept.parts(happened.story) == parts(campaign, happened.story)
+    course = Campaign.model_validate(document)
+    story = begin(course, Sample(failure.failed_at, TABLE.judge(failure.decline), case_id=failure.id))
+    put = {step: failure.failed_at + after for step, after in moved.items()}
+    story = story.model_copy(update={"moved": put, "timezone": failure.timezone, "country": failure.country})
+    kept = Timetable(course)
+    for happened in simulate(course, story, failure.failed_at, customer):
+        assert kept.parts(happened.story) == parts(course, happened.story)
+
+
+def test_a_timetable_sees_that_a_step_which_a_person_moved_was_begun() -> None:
+    """Its charge was made at the person's time; what is left of it keeps to the hours again."""
+    nights = campaign(calendar={"charges": {"hours": "00:00 to 06:00"}})
+    noon = MONDAY.replace(day=5, hour=12)
+    story = begin(nights, Sample(MONDAY, TABLE.judge("insufficient_funds")))
+    put = story.model_copy(update={"moved": {"day-3": noon}})
+    kept = Timetable(nights)
+    assert [part.at for part in kept.parts(put) if part.step.id == "day-3"] == [noon, noon]
+    begun = put.model_copy(update={"done": {"day-3.charge": noon}})
+    assert kept.parts(begun) == parts(nights, begun) != kept.parts(put)
