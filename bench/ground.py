@@ -35,6 +35,7 @@ class Options:
     rounds: int = 3
     open: int = 2000
     samples: int = 100
+    past: int = 100_000
 
 
 @dataclass(frozen=True)

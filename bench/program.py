@@ -14,7 +14,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
-from bench import card_update, history, memory, opening, plans, sandbox
+from bench import card_update, history, memory, opening, plans, sandbox, what_if
 from bench.ground import Options, say
 from bench.processes import ROOT
 from embedded import find_binary
@@ -30,6 +30,7 @@ MEASURES: dict[str, Callable[[Options], Awaitable[dict[str, Any]]]] = {
     "memory": memory.measure,
     "sandbox": sandbox.measure,
     "plans": plans.measure,
+    "what_if": what_if.measure,
 }
 LIBRARIES = ("temporalio", "pydantic", "sqlalchemy", "fastapi", "uvicorn")
 
@@ -63,6 +64,7 @@ def _arguments() -> tuple[list[str], Options]:
     parser.add_argument("--rounds", type=int, default=default.rounds, help="rounds of opening")
     parser.add_argument("--open", type=int, default=default.open, help="cases open during card_update")
     parser.add_argument("--samples", type=int, default=default.samples, help="card updates that are timed")
+    parser.add_argument("--past", type=int, default=default.past, help="past cases of what_if")
     given = parser.parse_args()
     unknown = [name for name in given.names if name not in MEASURES]
     if unknown:
