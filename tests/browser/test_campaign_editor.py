@@ -102,14 +102,18 @@ async def test_the_yaml_follows_the_timeline_and_the_timeline_the_yaml(
         changed = STANDARD.replace("after: 3 days", "after: 4 days")
         await expect(document).to_have_value(changed)
         await expect(second.locator(".step-day")).to_have_text("Day 4")
-        await expect(page.locator("#said")).to_have_text("Step second-try: day 3 became day 4.")
+        await expect(page.locator("#said")).to_have_text(
+            "Step second-try: moved from 3 days to 4 days after the failure."
+        )
         await expect(page.locator("#draft-state")).to_contain_text("Your draft from version 1")
 
         # Typing: the timeline follows by itself, and the field is left to whoever types in it.
         await document.focus()
         await document.fill(changed.replace("after: 7 days", "after: 8 days"))
         await expect(page.locator("#step-third-try .step-day")).to_have_text("Day 8")
-        await expect(page.locator("#said")).to_have_text("Saved. The timeline shows it.")
+        await expect(page.locator("#said")).to_have_text(
+            "Saved. Step third-try: moved from 7 days to 8 days after the failure."
+        )
         assert await focused(page) == "document"
         await expect(document).to_have_value(changed.replace("after: 7 days", "after: 8 days"))
 
@@ -175,7 +179,7 @@ async def test_steps_are_added_moved_and_removed_on_a_phone_by_keyboard_alone(
         await tab_to(page, "add--alert")
         await page.keyboard.type("Call this customer")
         await page.keyboard.press("Enter")
-        await expect(page.locator("#said")).to_have_text("Step day-10 was added.")
+        await expect(page.locator("#said")).to_contain_text("Step day-10: new, 10 days after the failure")
         await expect(page.locator("#step-day-10")).to_contain_text("Team: Call this customer")
         await expect(page.locator("#document")).to_have_value(
             STANDARD.replace(
@@ -190,14 +194,16 @@ async def test_steps_are_added_moved_and_removed_on_a_phone_by_keyboard_alone(
         await page.keyboard.press("Enter")
         await tab_to(page, "step-day-10--earlier")
         await page.keyboard.press("Enter")
-        await expect(page.locator("#said")).to_have_text("Step day-10: day 10 became day 7.")
+        await expect(page.locator("#said")).to_contain_text(
+            "Step day-10: moved from 10 days to 7 days after the failure"
+        )
         assert await focused(page) == "step-day-10--earlier"
         outline = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
         assert outline == "solid"
 
         await tab_to(page, "step-day-10--remove")
         await page.keyboard.press("Enter")
-        await expect(page.locator("#said")).to_have_text("Step day-10 was removed.")
+        await expect(page.locator("#said")).to_contain_text("Step day-10: removed")
         await expect(page.locator("#step-day-10")).to_have_count(0)
         # What comes next is the way back.
         assert await focused(page) == "undo"
@@ -217,7 +223,9 @@ async def test_everything_works_without_scripts(chromium: Browser, address: str)
         await page.locator("#step-second-try--change").click()
         await page.locator("#step-second-try--time").fill("4 days")
         await page.locator("#step-second-try--save").click()
-        await expect(page.locator("#messages")).to_contain_text("Step second-try: day 3 became day 4.")
+        await expect(page.locator("#messages")).to_contain_text(
+            "Step second-try: moved from 3 days to 4 days after the failure."
+        )
         await expect(page.locator("#step-second-try--time")).to_be_visible()
         document = page.locator("#document")
         await expect(document).to_have_value(STANDARD.replace("after: 3 days", "after: 4 days"))

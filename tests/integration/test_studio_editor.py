@@ -221,7 +221,7 @@ async def test_a_changed_time_makes_a_draft_whose_yaml_follows(studio: Studio) -
     assert step_of(page, "step-second-try").startswith("Day 4 4 days after the failure")
     assert field(page, "document") == STANDARD.replace("after: 3 days", "after: 4 days")
     assert "Your draft from version 1" in editor.shown
-    assert "Step second-try: day 3 became day 4. Undo" in editor.shown
+    assert "Step second-try: moved from 3 days to 4 days after the failure. Undo" in editor.shown
     assert re.search(r'<details[^>]* open>\s*<summary id="step-second-try--change"', page.text)
     # Nothing that runs has changed.
     async with studio.desk.tools.database.read() as session:
@@ -241,7 +241,10 @@ async def test_with_htmx_only_the_parts_come_back_that_follow(studio: Studio) ->
     assert answer.text.startswith('<div id="editor">')
     assert "<html" not in answer.text
     assert field(answer, "document") == STANDARD.replace("after: 3 days", "after: 4 days")
-    assert '<div id="said" hx-swap-oob="innerHTML">Step second-try: day 3 became day 4.</div>' in answer.text
+    assert (
+        '<div id="said" hx-swap-oob="innerHTML">Step second-try: moved from 3 days to 4 days after the failure.</div>'
+        in answer.text
+    )
     assert re.search(r'<details[^>]* open>\s*<summary id="step-second-try--change"', answer.text)
 
 
@@ -270,22 +273,22 @@ async def test_an_edit_that_would_break_the_campaign_is_refused_and_what_was_typ
 async def test_a_step_is_added_moved_and_removed_and_comes_back(studio: Studio) -> None:
     editor = await editor_of(studio)
     added = await htmx(editor, f"{CAMPAIGN}/steps", time="10 days", alert="Call this customer", access="")
-    assert "Step day-10 was added." in added.text
+    assert "Step day-10: new, 10 days after the failure: tells the team “Call this customer”." in added.text
     assert "    after: 10 days\n    alert: Call this customer\n" in field(added, "document")
     assert step_of(added, "step-day-10") == "Day 10 10 days after the failure day-10 Team: Call this customer"
     moved = await htmx(editor, f"{CAMPAIGN}/steps/day-10", do="earlier", time="10 days")
-    assert "Step day-10: day 10 became day 7." in moved.text
+    assert "Step day-10: moved from 10 days to 7 days after the failure; step third-try: moved" in moved.text
     assert field(moved, "document").index("day-10") < field(moved, "document").index("third-try")
     removed = await htmx(editor, f"{CAMPAIGN}/steps/day-10", do="remove", time="x")
-    assert "Step day-10 was removed." in removed.text
+    assert "Step day-10: removed; it was 7 days after the failure: tells the team" in removed.text
     assert "day-10" not in field(removed, "document")
     assert re.search(r'id="undo" autofocus', removed.text)
     undone = await htmx(editor, f"{CAMPAIGN}/undo")
-    assert "Undone: Step day-10 was removed." in undone.text
+    assert "Undone: Step day-10: removed; it was 7 days" in undone.text
     assert field(undone, "document") == field(moved, "document")
     again = await htmx(editor, f"{CAMPAIGN}/undo")
     assert field(again, "document") == field(removed, "document")
-    assert "Step day-10 was removed." in again.text
+    assert '<div id="said" hx-swap-oob="innerHTML">Step day-10: removed; it was' in again.text
     gone = await htmx(editor, f"{CAMPAIGN}/steps/day-10", do="remove")
     assert gone.status_code == 422
     assert "There is no step 'day-10' any more" in unescape(gone.text)
@@ -351,7 +354,10 @@ async def test_a_changed_yaml_changes_the_timeline_and_leaves_the_field_alone(st
     assert "<textarea" not in answer.text.split('id="rules"')[1]
     assert step_of(answer, "step-second-try").startswith("Day 5")
     assert '<h1 id="campaign-title" hx-swap-oob="true">Ours' in answer.text
-    assert '<div id="said" hx-swap-oob="innerHTML">Saved. The timeline shows it.</div>' in answer.text
+    assert (
+        '<div id="said" hx-swap-oob="innerHTML">Saved. Title: “Standard” → “Ours”; step second-try: moved from 3 days to 5 days after the failure.</div>'
+        in answer.text
+    )
     assert field(answer, "seen") != seen
     assert await text_of(studio) == text
     by_hand = await editor.send(f"{CAMPAIGN}/yaml", document=STANDARD, seen=field(answer, "seen"))

@@ -1,7 +1,6 @@
 """The forms of the timeline: a step's time and deeds, steps added, moved and removed, the end, the rules."""
 
 # Annotations are read by FastAPI where the routes are made, so they must not be postponed.
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -20,15 +19,12 @@ from campaigns.changes import (
     MoveStep,
     RemoveStep,
 )
-from campaigns.checking import Checked
-from campaigns.document import Campaign, Step, offset
 from campaigns.editing import edit
 from errors import BadCampaign, BadInput, Fault, NotKnown
 from web.desk import Desk, desk_of
 from web.studio.editor import Said, answer, keep_typed
 from web.studio.frame import sentence
 from web.studio.gate import Editor, Person
-from web.studio.timeline import day_in_words
 from web.studio.typed import Beside, EndTyped, RulesTyped, StepTyped, TitleTyped, WindowTyped
 from web.studio.workspace import Workspace, change, digest_of, open_workspace
 
@@ -39,14 +35,13 @@ UNDO = "undo"
 
 @dataclass(frozen=True)
 class Edit:
-    """Changes that a form asks for together; ``place`` names the form, ``said`` words what came of them.
+    """Changes that a form asks for together; ``place`` names the form within its page.
 
     ``focus`` names what gets the keyboard afterwards, where the form itself is gone.
     """
 
     changes: tuple[Change, ...]
     place: str
-    said: Callable[[Checked, Checked], str]
     focus: str = ""
 
 
@@ -61,14 +56,8 @@ async def add_step(
     wanted = AddStep(
         typed.timing, typed.id.strip(), typed.arm, typed.retry, typed.access, typed.message, typed.alert
     )
-
-    def said(old: Checked, new: Checked) -> str:
-        before = {step.id for step in _steps(old.campaign, typed.arm)}
-        added = [step.id for step in _steps(new.campaign, typed.arm) if step.id not in before]
-        return f"Step {', '.join(added)} was added"
-
     place = f"add-{typed.arm}" if typed.arm else "add"
-    return await _carry_out(request, desk, person, name, typed, Edit((wanted,), place, said))
+    return await _carry_out(request, desk, person, name, typed, Edit((wanted,), place))
 
 
 @router.post("/steps/{step}")
@@ -92,31 +81,9 @@ async def change_step(
         )
     else:
         wanted = MoveStep(step, typed.do, typed.arm)
-
-    def said(old: Checked, new: Checked) -> str:
-        if typed.do == "remove":
-            return f"Step {step} was removed"
-        before, after = (_day(checked.campaign, typed.arm, step) for checked in (old, new))
-        return f"Step {step} was changed" if before == after else f"Step {step}: {before} became {after}"
-
     place = f"arm-{typed.arm}--step-{step}" if typed.arm else f"step-{step}"
     focus = UNDO if typed.do == "remove" else ""
-    return await _carry_out(request, desk, person, name, typed, Edit((wanted,), place, said, focus))
-
-
-def _steps(campaign: Campaign | None, arm: str) -> tuple[Step, ...]:
-    if campaign is None:
-        return ()
-    own = next((part.steps for part in campaign.arms if part.name == arm), None)
-    return own or campaign.steps
-
-
-def _day(campaign: Campaign | None, arm: str, step_id: str) -> str:
-    if campaign is None:
-        return ""
-    end = next((part.end for part in campaign.arms if part.name == arm and part.end), campaign.end)
-    found = next((step for step in _steps(campaign, arm) if step.id == step_id), None)
-    return day_in_words(offset(found, end)).lower() if found else ""
+    return await _carry_out(request, desk, person, name, typed, Edit((wanted,), place, focus))
 
 
 # --- the rest --------------------------------------------------------------------------------------
@@ -129,7 +96,7 @@ async def change_end(
     """Change when and how the campaign ends."""
     wanted = ChangeEnd(typed.arm, typed.after, typed.action, typed.message)
     place = f"end-{typed.arm}" if typed.arm else "end"
-    edited = Edit((wanted,), place, lambda *_: "The end was changed")
+    edited = Edit((wanted,), place)
     return await _carry_out(request, desk, person, name, typed, edited)
 
 
@@ -139,7 +106,7 @@ async def change_title(
 ) -> Response:
     """Change what people call the campaign."""
     wanted = ChangeTitle(typed.title, typed.description)
-    edited = Edit((wanted,), "title", lambda *_: "The title was changed")
+    edited = Edit((wanted,), "title")
     return await _carry_out(request, desk, person, name, typed, edited)
 
 
@@ -154,8 +121,7 @@ async def change_window(
 ) -> Response:
     """Change when mails or charges may go out."""
     wanted = ChangeWindow(window, typed.hours, typed.quiet, tuple(typed.days), typed.holidays)
-    what = "mails are sent" if window == "messages" else "cards are charged"
-    edited = Edit((wanted,), f"window-{window}", lambda *_: f"The hours in which {what} were changed")
+    edited = Edit((wanted,), f"window-{window}")
     return await _carry_out(request, desk, person, name, typed, edited)
 
 
@@ -165,7 +131,7 @@ async def change_rules(
 ) -> Response:
     """Change the rules for the whole campaign."""
     rules = ChangeRules(typed.grace, typed.spacing, typed.retries)
-    edited = Edit((rules, ChangeTimezone(typed.timezone)), "rules", lambda *_: "The rules were changed")
+    edited = Edit((rules, ChangeTimezone(typed.timezone)), "rules")
     return await _carry_out(request, desk, person, name, typed, edited)
 
 
@@ -180,7 +146,6 @@ async def _carry_out(
         document = typed.document.replace("\r\n", "\n")
         if digest_of(document) != typed.seen:
             await keep_typed(desk, person, name, document, typed.seen)
-    came_of = "Nothing was changed: it says so already"
 
     def make(before: Workspace) -> str:
         text = before.document
@@ -188,21 +153,17 @@ async def _carry_out(
             text = edit(text, part, before.examiner.errors)
         return text
 
-    def said(old: Checked, new: Checked) -> str:
-        nonlocal came_of
-        came_of = wanted.said(old, new)
-        return came_of
-
     try:
-        workspace = await change(desk, person, name, make, said)
+        workspace = await change(desk, person, name, make)
     except NotKnown:
         raise
     except BadInput as error:
         workspace = await open_workspace(desk, person, name)
         refused = Said(open=wanted.place, refused=_reason(error), typed={wanted.place: typed})
         return answer(request, desk, person, workspace, refused)
+    words = workspace.changed or "Nothing was changed: it says so already"
     opened = "" if wanted.focus else wanted.place
-    return answer(request, desk, person, workspace, Said(came_of, opened, wanted.focus))
+    return answer(request, desk, person, workspace, Said(words, opened, wanted.focus))
 
 
 def _reason(error: BadInput) -> str:

@@ -75,12 +75,13 @@ async def save_yaml(
 
 def said_of_yaml(workspace: Workspace) -> str:
     """Say how the timeline follows the YAML."""
+    if not workspace.changed:
+        return "Nothing was changed."
     errors = len(workspace.checked.errors)
+    saved = f"Saved with {errors} error{'' if errors == 1 else 's'}" if errors else "Saved"
     if workspace.is_stale:
-        return (
-            f"Saved with {_counted(errors, 'error')}. The timeline shows the last state that could be read."
-        )
-    return f"Saved with {_counted(errors, 'error')}." if errors else "Saved. The timeline shows it."
+        return f"{saved}. The timeline shows the last state that could be read."
+    return f"{saved}. {workspace.changed}."
 
 
 async def keep_typed(desk: Desk, person: Person, name: str, typed: str, seen: str) -> Workspace:
@@ -94,7 +95,7 @@ async def keep_typed(desk: Desk, person: Person, name: str, typed: str, seen: st
             )
         return typed
 
-    return await change(desk, person, name, make, lambda *_: "The YAML was edited")
+    return await change(desk, person, name, make)
 
 
 # --- the draft -------------------------------------------------------------------------------------
@@ -114,7 +115,7 @@ async def undo(name: str, request: Request, desk: AtDesk, person: Editor) -> Res
             raise Conflict("your draft was changed meanwhile, in another window: look at it again")
         return old
 
-    workspace = await change(desk, person, name, make, lambda *_: said)
+    workspace = await change(desk, person, name, make, said)
     return answer(request, desk, person, workspace, Said(said, focus="undo"))
 
 
@@ -227,7 +228,3 @@ def words_of(desk: Desk, person: Person, workspace: Workspace, said: Said) -> di
         "clash": False,
         "oob": False,
     }
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from campaigns.checking import Checked, check
+from campaigns.differences import differences
 from campaigns.source import Source
 from errors import BadInput, Conflict, Fault, NotKnown
 from store import drafts, reports
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 LONGEST_DOCUMENT = 100_000
 # Somebody else's write can come between reading a draft and keeping it, but not again and again.
 TRIES = 5
+# Of a change that is many at once, the first of them are named.
+SAID, LONGEST_SAID = 2, 200
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Workspace:
     """What a person sees of a campaign; ``current`` is the version for new cases, None for one not there yet.
 
     ``shown`` is what the timeline shows: the text as a campaign, or while it has faults that keep it from
-    being one, the last text that was one.
+    being one, the last text that was one. ``changed`` says what this request has changed, if anything.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Workspace:
     current: CampaignVersionRow | None = None
     draft: DraftRow | None = None
     others: tuple[Drafted, ...] = ()
+    changed: str = ""
 
     @property
     def is_stale(self) -> bool:
@@ -131,9 +135,11 @@ async def change(
     person: Person,
     name: str,
     make: Callable[[Workspace], str],
-    said: Callable[[Checked, Checked], str],
+    said: str = "",
 ) -> Workspace:
-    """Make a new text of a draft, which begins with the first change; ``said`` names what is new in it.
+    """Make a new text of a draft, which begins with the first change.
+
+    ``said`` names what is new in it, where that is not simply how it differs from the text before.
 
     Raises what ``make`` raises, and then nothing is changed; Conflict where somebody else is always faster.
     """
@@ -143,12 +149,27 @@ async def change(
         if document == before.document:
             return before
         checked = await asyncio.to_thread(before.examiner.check, document)
-        text = drafts.Text(document, checked.campaign is not None, said(before.checked, checked))
+        words = said or what_changed(before.checked.campaign, checked.campaign)
+        text = drafts.Text(document, checked.campaign is not None, words)
         row = await _keep(desk, person, before, text)
         if row is not None:
             shown = checked.campaign or before.shown
-            return replace(before, document=document, checked=checked, shown=shown, draft=row)
+            return replace(
+                before, document=document, checked=checked, shown=shown, draft=row, changed=text.change
+            )
     raise Conflict(f"the draft of {name} is changed by somebody else all the time: try again")
+
+
+def what_changed(old: Campaign | None, new: Campaign | None) -> str:
+    """Say in a few words what is another in a new text."""
+    if old is None or new is None:
+        return "The YAML was edited"
+    found = [str(difference) for difference in differences(old, new)]
+    if not found:
+        return "The YAML was edited, and says the same as before"
+    more = f"; and {len(found) - SAID} more" if len(found) > SAID else ""
+    words = "; ".join(text[:LONGEST_SAID] for text in found[:SAID])
+    return f"{words[:1].upper()}{words[1:]}{more}"
 
 
 async def _keep(desk: Desk, person: Person, before: Workspace, text: drafts.Text) -> DraftRow | None:
