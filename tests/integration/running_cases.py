@@ -23,7 +23,10 @@ ACCOUNT = "main"
 async def running_case(
     tools: Tools, name: str, now: datetime, *, days: float, campaign: str = "standard"
 ) -> CaseRow:
-    """Let a customer's payment have failed some days ago, and the campaign have done since what it does."""
+    """Let a customer's payment have failed some days ago, and the campaign have done since what it does.
+
+    One whose campaign has run out since is closed.
+    """
     invoice, failed_at = f"in_{name}", now - timedelta(days=days)
     workflow = keys.workflow_id("sandbox", ACCOUNT, invoice, 1)
     async with tools.database.begin() as session:
@@ -55,6 +58,8 @@ async def running_case(
             if happened.at > now:
                 break
             story = happened.story
+        if story.ending:
+            story = story.model_copy(update={"closed": True})
         await cases.save(session, story, plan(course, story, now), "it waits", now)
         row = await cases.get(session, story.case_id)
     assert row is not None
