@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
 from argon2 import PasswordHasher
 
 import credentials
+from messaging.rendering import Renderer
 from tests.integration.studio_side import opened_studio
 
 if TYPE_CHECKING:
@@ -20,9 +23,16 @@ if TYPE_CHECKING:
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
+@cache
+def renderer() -> Renderer:
+    """Give the renderer of all tests: it looks for the faults of a template once, which takes a while."""
+    return Renderer()
+
+
 @pytest.fixture
 async def studio(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Studio]:
     """Give a studio with a database of its own, once of each kind, in which nobody has an account yet."""
     monkeypatch.setattr(credentials, "hasher", CHEAP)
     async with opened_studio(database_url, tmp_path) as opened:
+        opened.desk.tools = dataclasses.replace(opened.desk.tools, renderer=renderer())
         yield opened
