@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from campaigns.declines import Ask
-from campaigns.planner import access_changes_at, next_charge_at
+from campaigns.due import access_changes_at, next_charge_at
 from campaigns.schedule import FAREWELL, end_at
 from messaging.facts import Asked, Facts
 

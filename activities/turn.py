@@ -8,9 +8,10 @@ import structlog
 
 from campaigns.arms import asks_for_attributes, asks_for_engagement, for_case
 from campaigns.document import AccessLevel
+from campaigns.due import overtaken
 from campaigns.durations import spell_moment
 from campaigns.money import spell_money
-from campaigns.planner import overtaken, plan
+from campaigns.planner import plan
 from campaigns.schedule import awaiting_approval
 from campaigns.story import Action, Outcome, Status, Story
 from contract import Attributes, Line, Report, WishAnswer

@@ -12,9 +12,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from campaigns.arms import for_case
+from campaigns.due import overtaken
 from campaigns.durations import spell_moment
 from campaigns.moving import carried_over, spread_out
-from campaigns.planner import overtaken, plan
+from campaigns.planner import plan
 from campaigns.schedule import NOTICE
 from campaigns.simulation import simulate
 from campaigns.story import Action

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from campaigns.arms import assign, for_case, share_of
 from campaigns.document import KINDS, MESSAGE, NO_TIME
+from campaigns.due import due_now
 from campaigns.durations import spell_duration
-from campaigns.planner import due_now
 from campaigns.schedule import NOTICE, end_at, parts, planned_end, step_at
 from campaigns.story import Hold
 

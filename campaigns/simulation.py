@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from campaigns.declines import Ask
 from campaigns.document import ASK
-from campaigns.planner import AWAKE, overtaken, plan
+from campaigns.due import overtaken
+from campaigns.planner import AWAKE, plan
 from campaigns.schedule import Timetable
 from campaigns.story import Action, Ending, Lever, Outcome, Pending, Plan, Story, Trigger
 

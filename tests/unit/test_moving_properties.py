@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from campaigns.due import due_now, overtaken
 from campaigns.moving import Moving, PastRule, moved
-from campaigns.planner import due_now, overtaken, plan
+from campaigns.planner import plan
 from campaigns.schedule import FINAL, NOTICE, end_at
 from campaigns.simulation import simulate
 from campaigns.story import Action, Story

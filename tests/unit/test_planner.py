@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from campaigns.declines import Ask
 from campaigns.document import AccessLevel, Campaign, End, FinalAction, Messages, Step
-from campaigns.planner import next_charge_at, overtaken, plan
+from campaigns.due import next_charge_at, overtaken
+from campaigns.planner import plan
 from campaigns.reading import read_campaign
 from campaigns.schedule import end_at
 from campaigns.simulation import Sample, begin, simulate
