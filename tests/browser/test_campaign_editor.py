@@ -162,6 +162,7 @@ async def test_an_edit_that_would_break_the_campaign_says_why_and_keeps_what_was
         async with page.expect_response(lambda answer: answer.status == 422):
             await page.locator("#step-second-try--save").click()
         await expect(page.locator("#step-second-try--fault")).to_contain_text("not before the end at 28 days")
+        await expect(page.locator("#step-second-try--fault")).to_be_in_viewport()
         await expect(time).to_have_value("40 days")
         await expect(page.locator("#document")).to_have_value(STANDARD)
 
@@ -198,6 +199,8 @@ async def test_steps_are_added_moved_and_removed_on_a_phone_by_keyboard_alone(
             "Step day-10: moved from 10 days to 7 days after the failure"
         )
         assert await focused(page) == "step-day-10--earlier"
+        # The page did not move away under whoever looks at it.
+        await expect(page.locator("#step-day-10--earlier")).to_be_in_viewport()
         outline = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
         assert outline == "solid"
 
