@@ -7,20 +7,16 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
-from argon2 import PasswordHasher
 
 import credentials
 from messaging.rendering import Renderer
-from tests.integration.studio_side import opened_studio
+from tests.integration.studio_side import CHEAP, opened_studio
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
     from tests.integration.studio_side import Studio
-
-# What a hash costs is no part of most tests; tests/unit/test_credentials.py looks at the real one.
-CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 @cache
