@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from campaigns.declines import Ask
 from campaigns.document import ACCESS, ASK, CHARGE, MESSAGE
 from campaigns.due import (
+    ONE_OF_A_KIND,
     end_is_to_be_announced,
     following_message_at,
     not_before_hold,
@@ -191,7 +192,7 @@ def _on_the_calendar(campaign: Campaign, story: Story, now: datetime, every: Seq
             wait = free
         found.append((opens(campaign, story, part, free), part))
     found += [(part.at, part) for part in to_come(campaign, story, now, every)]
-    first = min(found, key=itemgetter(0), default=None)
+    first = _first(found)
     if end_is_to_be_announced(campaign, story, now, every):
         last = _late_notice(campaign, story, now)
         if first is None or (last.at is not None and last.at < first[0]):
@@ -199,6 +200,15 @@ def _on_the_calendar(campaign: Campaign, story: Story, now: datetime, every: Seq
     elif first is None or _final_at(campaign, story, now) < first[0]:
         return _final_action(campaign, story, now)
     return _step_plan(campaign, story, first[1], first[0], every)
+
+
+def _first(found: Sequence[tuple[datetime, Due]]) -> tuple[datetime, Due] | None:
+    """Give what comes first; where hours bring several alike to one moment, the one that will then be done."""
+    first = min(found, key=itemgetter(0), default=None)
+    if first is None or first[1].kind not in ONE_OF_A_KIND:
+        return first
+    alike = [choice for choice in found if choice[0] == first[0] and choice[1].kind == first[1].kind]
+    return next((choice for choice in reversed(alike) if choice[1].holds), first)
 
 
 def _late_notice(campaign: Campaign, story: Story, now: datetime) -> Plan:

@@ -71,6 +71,15 @@ def test_a_mail_waits_for_the_morning_and_its_charge_for_the_night() -> None:
     ]
 
 
+def test_a_mail_tells_of_the_charge_of_its_step_whatever_that_has_brought() -> None:
+    course = campaign(step(12, retry=True, message="payment_failed"), calendar=DAYTIME | NIGHTLY)
+    declined = case(course, charges=["stolen_card"]).deeds[:2]
+    assert [(clock(deed.at), deed.plan.template) for deed in declined] == [
+        ("Wed 00:00", None),
+        ("Wed 09:00", "new_card_needed"),
+    ]
+
+
 def test_what_the_hours_of_mails_put_past_the_end_is_said_by_the_late_notice() -> None:
     course = campaign(step(24, message="payment_failed"), end=1.25, calendar=DAYTIME)
     assert done_in(course) == ["Wed 09:00 end.notice", "Thu 09:00 end.action", "Thu 09:00 end.message"]

@@ -140,13 +140,13 @@ def test_a_long_campaign_is_played_to_its_end() -> None:
             after=n * DAY,
             message="payment_failed",
             alert="Look",
-            access=("full", "limited")[n % 2],
+            access=AccessLevel.LIMITED if n % 2 else AccessLevel.FULL,
         )
         for n in range(1, 201)
     )
     course = Campaign(name="long", steps=steps, end=End(after=300 * DAY, action=FinalAction.LEAVE))
     found = told(happened(Customer(opens_mail_after=timedelta(hours=1)), course=course))
-    assert found[-1] == (300, "end.action")
+    assert found[-1] == (300.0, "end.action")
     assert len([action for _, action in found if action.endswith(".message")]) == 200
 
 
