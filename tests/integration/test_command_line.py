@@ -62,6 +62,9 @@ async def test_a_day_at_the_command_line(tmp_path: Path) -> None:
         async with httpx.AsyncClient(trust_env=False) as client:
             assert (await client.get(f"{web}/health")).json()["status"] == "ok"
             assert (await client.get(running.address("Temporal UI"))).status_code == 200
+            studio = running.address("studio")
+            assert (await client.get(f"{studio}/sign-in")).status_code == 200
+        assert "nobody has an account yet: starter.py user add you@example.com --role admin" in running.said
         address = json.loads((tmp_path / ".dunwell" / "running.json").read_text(encoding="utf-8"))
         assert await kept_for(address["TEMPORAL_ADDRESS"]) == timedelta(days=30)
         sandbox = SandboxProcessor(tmp_path / ".dunwell" / "sandbox.db", "whsec_sandbox")
@@ -83,7 +86,11 @@ async def test_a_day_at_the_command_line(tmp_path: Path) -> None:
     away = await terminal.run("status", "in_ada")
     assert (away.code, "make up" in away.err) == (1, True)
 
+    added = await terminal.run("user", "add", "ada@example.com", "--role", "admin", "--generate")
+    assert added.code == 0, added.err
     async with terminal.up() as again:
+        assert "studio" in again.said
+        assert "nobody has an account" not in again.said
         found, closed = await asyncio.gather(
             terminal.run("status", "in_ada", "--json"), terminal.run("status", "in_bob", "--json")
         )
