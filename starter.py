@@ -22,6 +22,7 @@ import campaign_commands
 import console
 import demo as show
 import move_commands
+import what_if_command
 from campaigns.declines import DeclineTable
 from campaigns.simulation import Sample, begin, simulate
 from campaigns.story import Outcome, Status
@@ -56,6 +57,7 @@ app = typer.Typer(
 )
 app.add_typer(account_commands.app, name="user")
 app.add_typer(campaign_commands.app, name="campaign")
+app.command("what-if")(what_if_command.what_if)
 app.add_typer(move_commands.app)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
 Folder = Annotated[Path, typer.Option(help="Where everything local is kept.")]

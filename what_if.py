@@ -178,7 +178,7 @@ class WhatIfRuns:
         self._database = database
         self._database_url = database_url
         self._default_campaign = default_campaign
-        self._minders: dict[asyncio.subprocess.Process, asyncio.Task[None]] = {}
+        self._going_on: dict[str, _GoingOn] = {}
 
     async def begin(self, wanted: Wanted) -> str:
         """Begin to try a draft, beside the published version of its name, and give the run's id.
@@ -206,7 +206,8 @@ class WhatIfRuns:
             # Ctrl-C in a terminal is for the web side, which then ends its processes in order.
             start_new_session=True,
         )
-        self._minders[process] = asyncio.create_task(self._mind(process, run, wanted.csv))
+        minder = asyncio.create_task(self._mind(process, run, wanted.csv))
+        self._going_on[run] = _GoingOn(process, minder)
         assert process.stdin is not None
         with suppress(ConnectionError):
             # It goes on holding the other end: a process whose input ends has been left alone.
@@ -214,17 +215,26 @@ class WhatIfRuns:
             await process.stdin.drain()
         return run
 
+    async def ended(self, run: str) -> None:
+        """Wait until a run has ended, if this process began it."""
+        if run in self._going_on:
+            await asyncio.wait([self._going_on[run].minder])
+
+    def process_id(self, run: str) -> int:
+        """Give the process in which a run goes on that this process began."""
+        return self._going_on[run].process.pid
+
     async def close(self) -> None:
         """Stop every run that still goes on."""
-        minders = dict(self._minders)
-        for process in minders:
-            assert process.stdin is not None
-            process.stdin.close()
+        minders = [going_on.minder for going_on in self._going_on.values()]
+        for going_on in self._going_on.values():
+            assert going_on.process.stdin is not None
+            going_on.process.stdin.close()
         if minders:
-            await asyncio.wait(minders.values(), timeout=STOPS_WITHIN)
-        for process in self._minders:
-            process.kill()
-        await asyncio.gather(*minders.values())
+            await asyncio.wait(minders, timeout=STOPS_WITHIN)
+        for going_on in self._going_on.values():
+            going_on.process.kill()
+        await asyncio.gather(*minders)
 
     async def _write_down(self, wanted: Wanted) -> str:
         draft = read_campaign(wanted.document, file="draft")
@@ -259,7 +269,15 @@ class WhatIfRuns:
                     await what_ifs.fail(session, run, f"its process {how}", datetime.now(UTC))
         finally:
             _delete(csv)
-            self._minders.pop(process, None)
+            self._going_on.pop(run, None)
+
+
+@dataclass(frozen=True)
+class _GoingOn:
+    """A run's process, and the task that waits for its end."""
+
+    process: asyncio.subprocess.Process
+    minder: asyncio.Task[None]
 
 
 def _delete(file: Path | None) -> None:

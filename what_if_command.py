@@ -69,7 +69,7 @@ def what_if(
                 raise BadInput("nothing is installed here, so there are no past cases: give --csv FILE")
             found = await _tried(WhatIf(tried, published, world), source)
         if as_json:
-            console.print_json({"draft": str(draft), "against": named, **as_data(found)})
+            console.print_json({"document": str(draft), "against": named, **as_data(found)})
         else:
             _show(found, str(draft), named)
 
@@ -88,7 +88,8 @@ def as_data(found: Comparison) -> dict[str, object]:
 async def _tried(trying: WhatIf, source: PastCases | PastFile) -> Comparison:
     """Try all failures with a bar that shows how far it is, and how long it will still take."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console.errors, transient=True) as bar:
+    shown = console.errors.is_terminal
+    with Progress(*columns, console=console.errors, transient=True, disable=not shown) as bar:
         task = bar.add_task("counting failures", total=None)
         total = await source.count()
         bar.update(task, description="trying the draft", total=total)

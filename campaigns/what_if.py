@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from campaigns.comparison import UNKNOWN, Comparison, Example
@@ -12,7 +13,7 @@ from campaigns.durations import spell_duration
 from campaigns.trial import Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import timedelta
 
     from campaigns.declines import Verdict
@@ -122,27 +123,42 @@ def _changes(before: Course | None, after: Course | None) -> Iterator[str]:
     ):
         if old != new:
             yield f"{new} {name}{'' if new == 1 else 's'} instead of {old}"
-    for level in (AccessLevel.LIMITED, AccessLevel.BLOCKED):
-        was, will = _length_of(level, before), _length_of(level, after)
-        if was != will:
-            yield f"{level} access for {spell_duration(will)} instead of {spell_duration(was)}"
+    yield from _changes_of_access(before, after)
     if before.ended_after != after.ended_after:
         lasts, lasted = spell_duration(after.ended_after), spell_duration(before.ended_after)
         yield f"ends {lasts} after the failure instead of {lasted}"
     if before.final_action != after.final_action:
         yield f"{_spell_end(after)} instead of {_spell_end(before)}"
-    if before.charges != after.charges or before.mails != after.mails or before.alerts != after.alerts:
-        yield from _changes_of_times(before, after)
+    yield from _changes_of_times("charge", before.charges, after.charges)
+    yield from _changes_of_times("mail", _times(before.mails), _times(after.mails))
+    yield from _changes_of_times("alert", before.alerts, after.alerts)
+    other = (pair for pair in zip(before.mails, after.mails, strict=False) if pair[0][0] != pair[1][0])
+    for (old_mail, _), (new_mail, _) in islice(other, 1):
+        yield f"{new_mail.replace('_', ' ')} instead of {old_mail.replace('_', ' ')}"
 
 
-def _changes_of_times(before: Course, after: Course) -> Iterator[str]:
-    """Say when the first charge and the first mail come, where that has changed."""
-    for name, old, new in (
-        ("charge", before.charges[:1], after.charges[:1]),
-        ("mail", [at for _, at in before.mails[:1]], [at for _, at in after.mails[:1]]),
-    ):
-        if old and new and old[0] != new[0]:
-            yield f"first {name} after {spell_duration(new[0])} instead of {spell_duration(old[0])}"
+def _changes_of_times(name: str, before: Sequence[timedelta], after: Sequence[timedelta]) -> Iterator[str]:
+    """Say of which one on the times are others."""
+    for number, (old, new) in enumerate(zip(before, after, strict=False), start=1):
+        if old != new:
+            yield f"{name} {number} after {spell_duration(new)} instead of {spell_duration(old)}"
+            return
+
+
+def _times(mails: Sequence[tuple[str, timedelta]]) -> list[timedelta]:
+    return [after for _, after in mails]
+
+
+def _changes_of_access(before: Course, after: Course) -> Iterator[str]:
+    lengths = [
+        (level, _length_of(level, before), _length_of(level, after))
+        for level in (AccessLevel.LIMITED, AccessLevel.BLOCKED)
+    ]
+    for level, was, will in lengths:
+        if was != will:
+            yield f"{level} access for {spell_duration(will)} instead of {spell_duration(was)}"
+    if before.access != after.access and all(was == will for _, was, will in lengths):
+        yield "access taken and given at other times"
 
 
 def _length_of(level: AccessLevel, course: Course) -> timedelta:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from campaigns.schedule import Timetable, parts
 from campaigns.simulation import Customer, Sample, begin, simulate
 from campaigns.story import Action
 from campaigns.trial import Course, Trial
+from campaigns.what_if import compare
 from tests.unit.any_campaign import (
     ATTRIBUTES,
     CODES,
@@ -27,6 +29,8 @@ from tests.unit.any_campaign import (
 from tests.unit.past import MONDAY, WORLD, campaign
 from tests.unit.test_declines import TABLE
 
+# What no segment takes is for the campaign that is drawn.
+ANY_WORLD = replace(WORLD, default="any")
 HOURS = st.integers(0, 21 * 24).map(lambda hours: timedelta(hours=hours))
 FAILURES = st.builds(
     PastFailure,
@@ -118,6 +122,18 @@ def test_a_timetable_that_is_kept_is_as_good_as_a_new_one(
     kept = Timetable(course)
     for happened in simulate(course, story, failure.failed_at, customer):
         assert kept.parts(happened.story) == parts(course, happened.story)
+
+
+@settings(max_examples=150, deadline=None)
+@given(documents(), documents(), st.lists(FAILURES, min_size=1, max_size=4))
+def test_every_change_can_be_told_in_words(
+    draft: dict[str, Any], published: dict[str, Any], failures: list[PastFailure]
+) -> None:
+    found = compare(Campaign.model_validate(draft), Campaign.model_validate(published), failures, ANY_WORLD)
+    assert found.failures == found.draft.taken == len(failures)
+    assert len(found.examples) == found.changed
+    for example in found.examples:
+        assert example.changes
 
 
 def test_a_timetable_sees_that_a_step_which_a_person_moved_was_begun() -> None:

@@ -285,6 +285,8 @@ def test_a_later_charge_and_a_step_more_are_compared() -> None:
                 "3 charges instead of 2",
                 "limited access for 9 days instead of 7 days",
                 "ends 16 days after the failure instead of 14 days",
+                "charge 2 after 4 days instead of 3 days",
+                "mail 2 after 4 days instead of 3 days",
             ),
         ),
         Example(id="case_2", changes=("1 charge instead of 2", "1 mail instead of 2")),
@@ -309,8 +311,12 @@ def test_changes_of_arm_end_and_first_times_are_told() -> None:
     found = compare(draft, campaign(), [failure()], WORLD)
     assert found.examples[0].changes == (
         "pause instead of cancel now",
-        "first charge after 2 days instead of 1 day",
-        "first mail after 2 days instead of 1 day",
+        "charge 1 after 2 days instead of 1 day",
+        "mail 1 after 2 days instead of 1 day",
+    )
+    another = with_step("day-7", message="last_notice")
+    assert compare(another, campaign(), [failure()], WORLD).examples[0].changes == (
+        "last notice instead of access limited",
     )
     one_arm = campaign(arms=[{"name": "only", "weight": 1}])
     assert compare(one_arm, campaign(), [failure()], WORLD).examples[0].changes == (
