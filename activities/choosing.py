@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from activities.turn import course_in, flagged
 from campaigns.arms import assign
-from campaigns.segments import ChosenBy, Failure, choose
+from campaigns.segments import Choice, ChosenBy, Failure, choose
 from store import campaigns, cases
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ async def choose_course(
     else:
         failure = failure_of(story, invoice, repeated=bool(earlier))
         choice = choose(await campaigns.current(session), failure, default)
-        name, by, why = choice.name, choice.by, choice.why
+        name, by, why = choice.name, choice.by, choice.why + _spell_others(choice)
         untaken = by is ChosenBy.DEFAULT and bool(choice.others)
     document, version = await campaigns.version(session, name)
     before = next((row.arm for row in earlier if row.campaign == name and row.arm), "")
@@ -52,6 +52,12 @@ async def choose_course(
         story = flagged(story, "default campaign")
     campaign, story = await course_in(session, document, story, invoice.customer.attributes)
     return Chosen(campaign, story, by, why)
+
+
+def _spell_others(choice: Choice) -> str:
+    """Say of each campaign that was asked before why it did not take the failure."""
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in choice.others)
+    return f" ({reasons})" if reasons else ""
 
 
 def failure_of(story: Story, invoice: Invoice, *, repeated: bool) -> Failure:

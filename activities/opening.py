@@ -208,7 +208,7 @@ class OpeningActivities:
             + (f", arm {story.arm}" if story.arm else ""),
             *more,
         ]
-        await journal.enter(session, story.case_id, "opened", journal.CASE, lines[0], now)
+        await journal.enter(session, story.case_id, "opened", journal.CASE, lines[0], now, why=more[0])
         report = await conclude(session, campaign, story, now, lines)
         log.info("case.opened", **ids(story), text=lines[0], next=report.plan.why)
         return report

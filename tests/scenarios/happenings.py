@@ -22,7 +22,7 @@ import search
 from moves import begin_move
 from processors.protocol import SubscriptionChange
 from settings import load_settings
-from store import campaigns, switches
+from store import campaigns, engagement, switches
 from store import moves as stored_moves
 from tests.scenarios.timeline import read_offset
 from tests.scenarios.world import ACCOUNT, CARD, CUSTOMER, PROCESSOR
@@ -87,6 +87,7 @@ async def happen(world: World, timeline: Timeline, handle: Case, happening: Happ
     for name, how in happening.switch.items():
         await _turn(world, name, stop=how == "stop", now=now)
     world.sender.behaviour |= happening.sender
+    await _read_mails(world, handle, happening, now)
     if happening.publish:
         async with world.tools.database.begin() as session:
             document = timeline.document(happening.publish)
@@ -107,6 +108,16 @@ async def happen(world: World, timeline: Timeline, handle: Case, happening: Happ
     if happening.reported:
         answer = await _report_again(world, timeline, happening.reported)
     return answer
+
+
+async def _read_mails(world: World, handle: Case, happening: Happening, now: datetime) -> None:
+    """Let the customer open a mail or follow its link, as the mail provider's webhook tells it."""
+    case = keys.case_id(handle.id)
+    async with world.tools.database.begin() as session:
+        if happening.opened:
+            await engagement.record_opened(session, keys.message_id(case, happening.opened), now)
+        if happening.clicked:
+            await engagement.record_clicked(session, keys.message_id(case, happening.clicked), now)
 
 
 async def _turn(world: World, name: str, *, stop: bool, now: datetime) -> None:

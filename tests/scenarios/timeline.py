@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from campaigns.calendars import Weekday
 from campaigns.durations import Duration, parse_duration
 from campaigns.moving import PastRule
 from campaigns.story import Lever, Outcome, Status
@@ -87,6 +89,33 @@ class Move(Part):
     spread: Duration = timedelta(0)
 
 
+class LocalTime(Part):
+    """The next time that clocks of a zone show: on a weekday, on a day of the year (12-24) or of the month (12).
+
+    It is at least a day off, and clocks are not changed for a month after it, so that offsets are hours of the day.
+    """
+
+    timezone: str
+    hour: Annotated[str, StringConstraints(pattern=r"^\d\d:\d\d$")]
+    weekday: Weekday | None = None
+    date: Annotated[str, StringConstraints(pattern=r"^(\d\d-)?\d\d$")] | None = None
+
+    def after(self, now: datetime) -> datetime:
+        """Give the first such time after another one, in UTC."""
+        zone, (hour, minute) = ZoneInfo(self.timezone), (int(part) for part in self.hour.split(":"))
+        at = now.astimezone(zone).replace(hour=hour, minute=minute, second=0, microsecond=0)
+        for _ in range(10 * 366):
+            at += timedelta(days=1)
+            steady = at.utcoffset() == (at + timedelta(days=31)).utcoffset()
+            if (
+                steady
+                and self.weekday in {None, f"{at:%A}".lower()}
+                and f"{at:%m-%d}".endswith(self.date or "")
+            ):
+                return at.astimezone(UTC)
+        raise ValueError(f"there is no {self.weekday} the {self.date} without a clock change after it")
+
+
 class Happening(Part):
     """What happens at one time, in the order of these fields; see the README."""
 
@@ -95,6 +124,8 @@ class Happening(Part):
     workers: Literal["stop", "start", "start as a test installation"] | None = None
     switch: dict[str, Literal["stop", "release"]] = {}
     sender: dict[str, Literal["refused", "taken", "answer lost"]] = {}
+    opened: str | None = Field(default=None, description="A mail (day-1.message) that the customer opens.")
+    clicked: str | None = Field(default=None, description="A mail whose link the customer follows.")
     publish: dict[str, Any] = {}
     processor: dict[str, dict[str, Any]] = {}
     signal: dict[str, Any] | list[dict[str, Any]] = {}
@@ -125,6 +156,7 @@ class End(Part):
     why: str | None = Field(default=None, description="Words in the sentence on record.")
     flags: list[str] = Field(default=[], description="Each must be among the case's flags.")
     journal: list[str] = Field(default=[], description="Words that must stand in the case's journal.")
+    campaign: str | None = Field(default=None, description="The campaign that took it.")
     version: int | None = Field(
         default=None, description="The version of the campaign that it ran on at last."
     )
@@ -140,6 +172,8 @@ class Customer(Part):
     email: str | None = "ada@example.com"
     name: str = "Ada Lovelace"
     timezone: str | None = None
+    country: str | None = None
+    attributes: dict[str, str] = {}
     excluded: str | None = Field(default=None, description="Why this customer is left alone.")
 
 
@@ -148,6 +182,9 @@ class Invoice(Part):
 
     amount: int = 4900
     currency: str = "USD"
+    plan: str | None = None
+    interval: str | None = None
+    tags: list[str] = []
     first_payment: bool = False
     sent_for_payment: bool = False
     livemode: bool = False
@@ -159,6 +196,9 @@ class Timeline(Part):
     title: str
     source: str
     campaign: dict[str, Any] = Field(default={}, description="Parts in place of the reference campaign's.")
+    others: list[dict[str, Any]] = Field(
+        default=[], description="Campaigns beside it: a name, and parts in place of the reference campaign's."
+    )
     installation: Literal["test", "live"] = "test"
     customer: Customer = Customer()
     invoice: Invoice = Invoice()
@@ -166,6 +206,9 @@ class Timeline(Part):
     decline: str = Field(default="insufficient_funds", description="Of the failure itself, on day 0.")
     noon_before_clock_change_in: str | None = Field(
         default=None, description="A time zone: the failure is set just before its clocks change."
+    )
+    failed_at_local: LocalTime | None = Field(
+        default=None, description="The failure is set to the next such time, by the clocks of a zone."
     )
     seconds_a_day: float | None = Field(
         default=None,
@@ -188,12 +231,19 @@ class Timeline(Part):
 
     def document(self, edits: dict[str, Any] | None = None) -> str:
         """Give the campaign as YAML, as it began or with later edits, at the timeline's pace."""
-        campaign = yaml.safe_load(REFERENCE) | self.campaign | (edits or {})
+        return self._paced(yaml.safe_load(REFERENCE) | self.campaign | (edits or {}))
+
+    def other_documents(self) -> list[str]:
+        """Give the campaigns beside it as YAML, at the timeline's pace."""
+        return [self._paced(yaml.safe_load(REFERENCE) | other) for other in self.others]
+
+    def _paced(self, campaign: dict[str, Any]) -> str:
         arms = campaign.get("arms", [])
         steps = [step for form in (campaign, *arms) for step in form.get("steps", [])]
         for part in (*steps, *(form["end"] for form in (campaign, *arms) if "end" in form)):
-            length = parse_duration(part["after"]) * self.pace
-            part["after"] = f"{length.total_seconds():.15g} seconds"
+            for key in {"after", "before_end"} & set(part):
+                length = parse_duration(part[key]) * self.pace
+                part[key] = f"{length.total_seconds():.15g} seconds"
         return yaml.safe_dump(campaign, sort_keys=False)
 
 

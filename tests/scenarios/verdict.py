@@ -104,6 +104,8 @@ def _end(timeline: Timeline, played: Played) -> list[str]:
     }
     if ends.by is not None:
         told["ended by"] = (ends.by, case.ended_by)
+    if ends.campaign is not None:
+        told["campaign"] = (ends.campaign, case.campaign)
     if ends.version is not None:
         told["version"] = (ends.version, case.campaign_version)
     if ends.arm is not None:
@@ -130,7 +132,7 @@ def _end(timeline: Timeline, played: Played) -> list[str]:
     found += [
         f"the flag {flag!r} is missing among {sorted(flags)}" for flag in ends.flags if flag not in flags
     ]
-    written = "\n".join(row.text for row in played.books.journal)
+    written = "\n".join(f"{row.text}: {row.why or ''}" for row in played.books.journal)
     found += [
         f"the journal does not say {words!r}:\n{written}" for words in ends.journal if words not in written
     ]

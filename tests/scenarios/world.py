@@ -158,13 +158,19 @@ async def _settle_the_past(world: World, timeline: Timeline) -> None:
     """Make what was there before the failure: the campaign, the customer, the card, the invoice."""
     now, customer, invoice = world.failed_at, timeline.customer, timeline.invoice
     async with world.tools.database.begin() as session:
-        await campaigns.publish(
-            session, timeline.document(), file="reference", author="tests", note="", now=now
-        )
+        for document in (timeline.document(), *timeline.other_documents()):
+            await campaigns.publish(session, document, file="reference", author="tests", note="", now=now)
         if customer.excluded:
             said = {"excluded_by": "ops@example.com", "excluded_why": customer.excluded}
             await customers.keep(session, PROCESSOR, ACCOUNT, CUSTOMER, now, **said)
-    await world.sandbox.add_customer(CUSTOMER, customer.email, customer.name, timezone=customer.timezone)
+    await world.sandbox.add_customer(
+        CUSTOMER,
+        customer.email,
+        customer.name,
+        timezone=customer.timezone,
+        country=customer.country,
+        attributes=customer.attributes,
+    )
     if timeline.card is not None:
         await world.sandbox.add_card(CUSTOMER, CARD, timeline.card)
     await world.sandbox.add_invoice(
@@ -172,17 +178,22 @@ async def _settle_the_past(world: World, timeline: Timeline) -> None:
         CUSTOMER,
         invoice.amount,
         invoice.currency,
+        plan=invoice.plan,
+        interval=invoice.interval,
+        tags=invoice.tags,
         first_payment=invoice.first_payment,
         sent_for_payment=invoice.sent_for_payment,
     )
 
 
 def _failed_at(timeline: Timeline) -> datetime:
-    """Give the time of the failure: now, or the noon before the next clock change of a time zone.
+    """Give the time of the failure: now, or one by the clocks of a time zone.
 
     The latter is to come; the case waits for it as for any step, since only offsets from it count.
     """
     now = datetime.now(UTC)
+    if timeline.failed_at_local is not None:
+        return timeline.failed_at_local.after(now)
     if timeline.noon_before_clock_change_in is None:
         return now
     zone = ZoneInfo(timeline.noon_before_clock_change_in)
