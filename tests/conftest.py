@@ -30,8 +30,9 @@ SQLITE, POSTGRESQL = "sqlite", "postgresql"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the scenarios be recorded: their histories and the order of their commands."""
+    """Let what tests make be kept: the histories of scenarios with the order of their commands, and pictures."""
     parser.addoption("--record", action="store_true", help="keep the scenarios' histories in tests/replay")
+    parser.addoption("--pictures", action="store_true", help="keep pictures of the studio in docs/pictures")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -65,7 +65,7 @@ async def test_any_two_versions_are_compared_in_words_and_line_by_line(studio: S
     await viewer.open(f"{HISTORY}/compare?old=2&new=2")
     assert "Nothing: the two texts are the same." in said(viewer)
     await viewer.open(f"{HISTORY}/compare")
-    assert "From version 2 to version 3" in said(viewer)
+    assert "standard, from version 2 to version 3" in said(viewer)
     for query in ("old=9&new=1", "old=1&new=-4"):
         assert (await viewer.open(f"{HISTORY}/compare?{query}")).status_code == 404
 

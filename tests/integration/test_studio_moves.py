@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from campaigns.moving import PastRule
-from store import audit, campaigns
+from store import campaigns
 from store import moves as stored
 from store.accounts import Role
 from store.moves import Became, State, Wanted
@@ -86,6 +86,9 @@ async def test_a_move_shows_each_refusal_with_its_reason_and_its_case(studio: St
     assert name not in browser.shown
     await browser.open("/studio/moves/move_1?show=closed")
     assert "No case was closed meanwhile." in browser.shown
+    await browser.open("/studio/moves/move_1?show=all")
+    assert "moved 1 moved" in browser.shown
+    assert "refused 1 it has <ended>" in browser.shown
     assert (await browser.open("/studio/moves/move_1?show=lost")).status_code == 422
 
 
@@ -109,7 +112,7 @@ async def test_a_page_asks_for_no_more_than_what_has_changed(studio: Studio) -> 
     page = await browser.open("/studio/moves/move_1")
     assert 'hx-trigger="every 2s"' in page.text
     known = dict(re.findall(r'type="hidden" name="(state|part|shown|show)" value="(\w+)"', page.text))
-    assert known == {"state": "running", "part": "0", "shown": "0"}
+    assert known == {"state": "running", "part": "0", "shown": "0", "show": "all"}
     path, htmx = "/studio/moves/move_1/progress?", {"HX-Request": "true"}
     same = await browser.open(path + "state=running&part=0&shown=0", **htmx)
     assert (same.status_code, live(same.text)) == (200, [])
@@ -172,11 +175,3 @@ async def test_a_move_that_there_is_not_is_a_page_that_says_so(studio: Studio) -
         assert answer.status_code == 404
         assert "No move is called" in operator.shown
     assert (await operator.send("/studio/moves/move_0/pause", why="because")).status_code == 404
-
-
-async def test_the_audit_log_tells_of_a_move(studio: Studio) -> None:
-    await standard_moves(studio)
-    log = await studio.log()
-    assert [(by, action, subject) for by, action, subject, _ in log] == [
-        (OPS, "move begun", audit.of_move("move_1"))
-    ]

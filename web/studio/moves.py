@@ -2,6 +2,7 @@
 
 # Annotations are read by FastAPI where the routes are made, so they must not be postponed.
 from datetime import timedelta
+from enum import StrEnum
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -32,6 +33,17 @@ STOP_POLLING = 286
 # A screen reader is told of every tenth part, not of every case.
 PARTS = 10
 LARGEST = 2**62
+
+
+class Show(StrEnum):
+    """Which cases of a move are listed."""
+
+    ALL = "all"
+    REFUSED = "refused"
+    MOVED = "moved"
+    CLOSED = "closed"
+    UNANSWERED = "unanswered"
+
 
 STATE_KINDS = {State.RUNNING: "info", State.PAUSED: "warning", State.STOPPED: "error", State.DONE: "success"}
 CASE_KINDS = {
@@ -68,7 +80,7 @@ async def one(
     request: Request,
     desk: AtDesk,
     _: Viewer,
-    show: Annotated[Became | None, Query()] = None,
+    show: Annotated[Show | None, Query()] = None,
     after: Annotated[int, Query(ge=0, le=LARGEST)] = 0,
 ) -> Response:
     """Show one move: how far it is, what became of its cases, and what can be done with it."""
@@ -84,7 +96,7 @@ async def progress(
     state: str = "",
     part: int = -1,
     shown: int = -1,
-    show: Annotated[Became | None, Query()] = None,
+    show: Annotated[Show | None, Query()] = None,
 ) -> Response:
     """Give how far a move is, as a part of its page, with what else has changed since that page was made."""
     words = await _words(desk, move, show)
@@ -128,28 +140,32 @@ async def _fault_page(
     )
 
 
-async def _words(desk: Desk, move_id: str, show: Became | None, after: int = 0) -> dict[str, Any]:
+async def _words(desk: Desk, move_id: str, show: Show | None, after: int = 0) -> dict[str, Any]:
     """Gather everything about a move; without a wish to see others, its refusals are shown where it has any."""
     async with desk.tools.database.read() as session:
         found = await stored.progress(session, plain(move_id))
-        chosen = show or (Became.REFUSED if found.refused else None)
-        cases = await stored.outcomes(session, found.move.id, chosen, limit=PER_PAGE + 1, after=after)
-    counts = {Became.REFUSED: found.refused, Became.MOVED: found.moved, Became.CLOSED: found.closed}
-    if found.unanswered:
-        counts[Became.UNANSWERED] = found.unanswered
+        chosen = show or (Show.REFUSED if found.refused else Show.ALL)
+        became = None if chosen is Show.ALL else Became(chosen)
+        cases = await stored.outcomes(session, found.move.id, became, limit=PER_PAGE + 1, after=after)
+    counts = {
+        Show.ALL: found.settled,
+        Show.REFUSED: found.refused,
+        Show.MOVED: found.moved,
+        Show.CLOSED: found.closed,
+        Show.UNANSWERED: found.unanswered,
+    }
     more = None
     if cases[PER_PAGE:]:
-        kept = {"show": str(chosen)} if chosen else {}
-        more = f"{LIST}/{move_id}?{urlencode({**kept, 'after': cases[PER_PAGE - 1].row.number})}"
+        there = {"show": str(chosen), "after": cases[PER_PAGE - 1].row.number}
+        more = f"{LIST}/{found.move.id}?{urlencode(there)}"
     return {
         "progress": found,
         "move": found.move,
         "said": sentence(spell_progress(found)),
         "part": _part(found),
-        "counts": counts,
+        "kinds": [kind for kind in Show if counts[kind] or kind is not Show.UNANSWERED],
         "chosen": chosen,
-        "after": after,
-        "shown": counts.get(chosen, found.settled) if chosen else found.settled,
+        "shown": counts[chosen],
         "cases": cases[:PER_PAGE],
         "more": more,
         "spread": timedelta(seconds=found.move.spread_seconds),
