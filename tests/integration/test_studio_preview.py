@@ -102,7 +102,10 @@ async def test_a_hard_decline_asks_for_a_new_card_and_charges_nothing(viewer: Br
     text = (await shown(viewer, "decline=stolen_card")).partition("Day by day")[2]
     assert "is charged" not in text
     assert "new card needed" in text
-    assert "stolen" not in (await viewer.open(f"{PREVIEW}/mail?{FAILED}&decline=stolen_card&action=first.message")).text
+    assert (
+        "stolen"
+        not in (await viewer.open(f"{PREVIEW}/mail?{FAILED}&decline=stolen_card&action=first.message")).text
+    )
 
 
 async def test_a_mail_is_shown_in_the_language_that_was_chosen(viewer: Browser) -> None:
