@@ -85,7 +85,7 @@ def _measured(campaign: Campaign, name: str) -> dict[str, Any]:
         "cases_simulated_a_second_each_round": [round(rate) for rate in cases],
         "plans_in_a_round": len(moments),
         "cases_in_a_round": len(begun),
-        "things_that_happen_in_a_case": round(len(moments) / len(begun), 1),
+        "plans_of_a_case": round(len(moments) / len(begun), 1),
     }
 
 
@@ -110,8 +110,10 @@ def _failures(campaign: Campaign) -> list[tuple[Campaign, Story]]:
 
 
 def _moments(course: Campaign, story: Story) -> list[Moment]:
-    """List when a case is planned in its life, with all that has happened by then."""
-    return [Moment(course, happened.story, happened.at) for happened in _played(course, story)]
+    """List when a case is planned in its life, with all that has happened by then; once it has ended is no art."""
+    begun = Moment(course, story, story.failed_at)
+    played = (Moment(course, happened.story, happened.at) for happened in _played(course, story))
+    return [begun, *(moment for moment in played if not moment.story.ending)]
 
 
 def _played(course: Campaign, story: Story) -> Any:

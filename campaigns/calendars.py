@@ -115,7 +115,7 @@ class Window(Part):
 
     def is_open(self, moment: datetime, zone: ZoneInfo, country: str | None) -> bool:
         """Whether something may go out at a moment."""
-        return self._is_open_at(moment.astimezone(zone), country)
+        return self.is_always_open or self._is_open_at(moment.astimezone(zone), country)
 
     def next_open(self, moment: datetime, zone: ZoneInfo, country: str | None) -> datetime:
         """Give the first open moment that is not before another one; that one itself where none ever is.

@@ -8,6 +8,7 @@ it waiting, by the share of the jitter once more.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -138,7 +139,7 @@ class Timetable:
 
 def _clock(story: Story) -> tuple[object, ...]:
     """Name all of a story that the time of a part depends on, approvals aside."""
-    begun = [step for step in story.moved if any(f"{step}.{kind}" in story.done for kind in KINDS)]
+    begun = [step for step in story.moved if not story.done.keys().isdisjoint(_actions_of(step))]
     told = (story.case_id, story.failed_at, story.decline, story.timezone, story.country)
     return (*told, story.moved, begun)
 
@@ -167,7 +168,8 @@ def _judged(step: Step, dated: list[Due], story: Story) -> list[Due]:
 def _judge(step: Step, part: Due, story: Story) -> Due:
     if step.only_if.why_not(story, part.at) is None:
         return part
-    return part._replace(holds=False, may=step.only_if.may_hold(story, part.at))
+    may = step.only_if.waits_for_the_customer and step.only_if.may_hold(story, part.at)
+    return part._replace(holds=False, may=may)
 
 
 def _approved_parts(campaign: Campaign, story: Story, step: Step) -> list[Due]:
@@ -227,7 +229,12 @@ def _is_put(story: Story, step: Step) -> bool:
 
 
 def _is_begun(story: Story, step: Step) -> bool:
-    return any(f"{step.id}.{kind}" in story.done for kind in KINDS)
+    return not story.done.keys().isdisjoint(_actions_of(step.id))
+
+
+@lru_cache(maxsize=1024)
+def _actions_of(step_id: str) -> tuple[str, ...]:
+    return tuple(f"{step_id}.{kind}" for kind in KINDS)
 
 
 def _payday(campaign: Campaign, story: Story, at: datetime) -> datetime | None:

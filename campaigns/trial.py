@@ -16,6 +16,7 @@ from campaigns.arms import assign, for_case
 from campaigns.comparison import Tally
 from campaigns.declines import NO_CARD
 from campaigns.document import NO_TIME, AccessLevel, FinalAction
+from campaigns.grammar import amounts_hold
 from campaigns.segments import Failure, choose
 from campaigns.simulation import Sample, begin, simulate
 from campaigns.story import Action
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from campaigns.story import Story
 
 ONE_DAY = timedelta(days=1)
+# Far more than codes, arms and conditions make; a file with a code of its own in each row has to fit, too.
+MOST_KEPT = 10_000
 
 
 @dataclass(frozen=True)
@@ -199,7 +202,6 @@ class _Alike:
             or calendar.paydays is not None
             or any(step.jitter > NO_TIME for step in steps)
         )
-        self._asks_for_amount = any(step.only_if.amount for step in steps)
         self._played: dict[tuple[object, ...], tuple[Deed, ...]] = {}
 
     def deeds(self, own: Campaign, story: Story) -> Iterable[Deed]:
@@ -211,9 +213,15 @@ class _Alike:
             tuple(step.id for step in own.steps),
             story.decline,
             story.has_card,
-            (story.amount, story.currency) if self._asks_for_amount else None,
+            tuple(
+                amounts_hold(step.only_if.amount, story.amount, story.currency)
+                for step in own.steps
+                if step.only_if.amount
+            ),
         )
         if alike not in self._played:
+            if len(self._played) == MOST_KEPT:
+                self._played.clear()
             self._played[alike] = tuple(_deeds(own, story))
         return self._played[alike]
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from campaigns.trial import Course, World
 
 EXAMPLES = 5
+MOST_CODES = 20
 
 
 class WhatIf:
@@ -57,7 +58,7 @@ class WhatIf:
             published=self._published.tally() if self._published else None,
             changed=self._changed,
             examples=tuple(example for _, _, example in sorted(self._examples, reverse=True)),
-            unknown_declines=dict(self._unknown.most_common()),
+            unknown_declines=dict(self._unknown.most_common(MOST_CODES)),
             unknown=(*UNKNOWN, *more_unknown),
         )
 

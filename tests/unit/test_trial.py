@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,8 +26,11 @@ from tests.unit.any_campaign import (
     ZONES,
     documents,
 )
-from tests.unit.past import MONDAY, WORLD, campaign
+from tests.unit.past import MONDAY, PLAIN, WORLD, campaign, failure
 from tests.unit.test_declines import TABLE
+
+if TYPE_CHECKING:
+    import pytest
 
 # What no segment takes is for the campaign that is drawn.
 ANY_WORLD = replace(WORLD, default="any")
@@ -106,8 +109,8 @@ def test_a_failure_among_many_is_played_as_one_alone(
 ) -> None:
     course = Campaign.model_validate(document)
     trial = Trial(course, WORLD)
-    for failure in failures:
-        assert trial.course(failure, TABLE.judge(failure.decline)) == played(course, failure)
+    for one in failures:
+        assert trial.course(one, TABLE.judge(one.decline)) == played(course, one)
 
 
 @settings(max_examples=150, deadline=None)
@@ -122,6 +125,21 @@ def test_a_timetable_that_is_kept_is_as_good_as_a_new_one(
     kept = Timetable(course)
     for happened in simulate(course, story, failure.failed_at, customer):
         assert kept.parts(happened.story) == parts(course, happened.story)
+
+
+def test_what_is_kept_of_failures_that_are_played_once_does_not_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    large = {"USD": {"at_least": "50.00"}}
+    steps = [PLAIN["steps"][0], PLAIN["steps"][1] | {"only_if": {"amount": large}}]
+    trial = Trial(campaign(steps=steps), WORLD)
+    verdict = TABLE.judge("insufficient_funds")
+    for cents in range(4900, 5100):
+        trial.take(failure(amount=cents), verdict)
+    assert (trial.tally().charges, len(trial._alike._played)) == (300, 2)
+    monkeypatch.setattr("campaigns.trial.MOST_KEPT", 10)
+    for number in range(100):
+        trial.take(failure(decline=f"code_{number}"), TABLE.judge(f"code_{number}"))
+        assert len(trial._alike._played) <= 10
+    assert trial.tally().taken == 300
 
 
 @settings(max_examples=150, deadline=None)
