@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from temporalio.client import Client
-from temporalio.envconfig import ClientConfig
+from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.worker import Worker
 
 import contract
@@ -155,24 +155,30 @@ def make_sender(settings: Settings) -> Sender:
     return FolderSender(settings.mail_folder)
 
 
+# Where Temporal's own programs look for it, too.
+NEAREST_TEMPORAL = "localhost:7233"
+
+
 async def connect(address: str | None = None) -> Client:
     """Connect to Temporal by its own settings (``TEMPORAL_ADDRESS`` …), or to the address given."""
-    config = ClientConfig.load_client_connect_config()
-    if address:
-        config["target_host"] = address
+    config = _connection(address)
     try:
         return await Client.connect(**config, plugins=[dunwell_plugin()])
     except RuntimeError as error:
-        target = config.get("target_host") or "localhost:7233"
         raise ServerUnavailable(
-            f"Temporal does not answer at {target}: start it, or set TEMPORAL_ADDRESS ({error})"
+            f"Temporal does not answer at {config['target_host']}: start it, or set TEMPORAL_ADDRESS ({error})"
         ) from error
 
 
 async def connect_lazily() -> Client:
     """Prepare a connection that is made at its first use: webhooks are taken while Temporal is away."""
+    return await Client.connect(**_connection(), plugins=[dunwell_plugin()], lazy=True)
+
+
+def _connection(address: str | None = None) -> ClientConnectConfig:
     config = ClientConfig.load_client_connect_config()
-    return await Client.connect(**config, plugins=[dunwell_plugin()], lazy=True)
+    config["target_host"] = address or config.get("target_host") or NEAREST_TEMPORAL
+    return config
 
 
 def is_cluster_configured() -> bool:
