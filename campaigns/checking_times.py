@@ -132,31 +132,43 @@ def _kept_waiting(form: Form, kind: str, window: Window, known: Known) -> Iterat
             if following is not None:
                 yield _overtaken(form, kind, number, following, "an approval")
             continue
-        worst = min((found for one in waits for found in one.distances(apart)), default=None, key=_closest)
-        if worst is None:
-            continue
-        distance, gap = worst
-        if gap.length >= apart:
-            reason = f"its hours ({window.spelled()}), {spell_duration(gap.length)} {gap.spelled()},"
+        distance, gap = min(
+            (found for one in waits for found in one.distances(apart)), default=(apart, None), key=_closest
+        )
+        hours = f"its hours ({window.spelled()})"
+        if gap is not None and gap.length >= apart:
+            reason = f"{hours}, {spell_duration(gap.length)} {gap.spelled()},"
             if following is None:
                 yield _past_the_end(form, kind, number, reason, ready + gap.length)
             else:
                 yield _overtaken(form, kind, number, following, reason)
-        elif kind == MESSAGE and following is not None and distance < form.campaign.spacing:
-            yield form.of_step(
-                number,
-                f"kept waiting for its hours ({window.spelled()}), its mail may come only"
-                f" {spell_duration(distance)} before that of step {form.steps[following].id}; between two mails"
-                f" the campaign keeps {spell_duration(form.campaign.spacing)}",
-                "put more time between them, or widen the hours",
-                Severity.WARNING,
-            )
+        elif kind == MESSAGE and min(distance, apart) < form.campaign.spacing:
+            # Without an approval, what is too close by its times alone has been told as an error.
+            if apart > distance:
+                yield from _brought_together(form, number, following, distance, hours)
+            elif form.steps[number].approval:
+                yield from _brought_together(form, number, following, apart, "an approval")
 
 
-def _closest(found: tuple[timedelta, Gap]) -> tuple[timedelta, timedelta]:
+def _brought_together(
+    form: Form, number: int, following: int | None, distance: timedelta, reason: str
+) -> Iterator[Fault]:
+    if following is None and not form.campaign.end.message:
+        return
+    other = "the last message" if following is None else f"that of step {form.steps[following].id}"
+    yield form.of_step(
+        number,
+        f"kept waiting for {reason}, its mail may come only {spell_duration(distance)} before {other}; between"
+        f" two mails the campaign keeps {spell_duration(form.campaign.spacing)}",
+        "put more time between them, or let it wait less",
+        Severity.WARNING,
+    )
+
+
+def _closest(found: tuple[timedelta, Gap | None]) -> tuple[timedelta, timedelta]:
     """Order by distance; where that is alike, the longest wait is the example to give."""
     distance, gap = found
-    return max(distance, NO_TIME), -gap.length
+    return max(distance, NO_TIME), -gap.length if gap else NO_TIME
 
 
 def _approval(form: Form, number: int) -> timedelta:
