@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -113,3 +113,37 @@ def holds(conditions: Document, story: Story, attributes: Any, by: datetime) -> 
         elif facts[name] not in (wanted if isinstance(wanted, list) else [wanted]):
             return False
     return True
+
+
+def next_open(document: Document, what: str, at: datetime, story: Story) -> datetime:
+    """Look at every quarter of an hour after a moment; hours of these tests begin on one."""
+    while not may_go(document, what, at, story):
+        at = at.replace(minute=at.minute - at.minute % 15, second=0, microsecond=0) + timedelta(minutes=15)
+    return at
+
+
+def put_off(document: Document, at: datetime, story: Story) -> datetime | None:
+    """Give the same hour of the payday that a charge waits for, where it waits for one."""
+    paydays = document["calendar"].get("paydays")
+    if paydays is None or story.decline not in paydays.get("after", ["insufficient_funds"]):
+        return None
+    zone, days_off = zone_of(document, story), ALMANACS.get(story.country or "", ())
+    local = at.astimezone(zone)
+
+    def works(day: date) -> bool:
+        return day.weekday() < 5 and day not in days_off
+
+    def named(day: date) -> bool:
+        last = (day + timedelta(days=1)).month != day.month
+        return day.day in paydays["days"] or (last and bool({31, "last"} & set(paydays["days"])))
+
+    for number in range(8):
+        day = local.date() + timedelta(days=number)
+        following = [day + timedelta(days=more) for more in range(1, 8)]
+        free = following[: next(place for place, later in enumerate(following) if works(later))]
+        if works(day) and (named(day) or any(named(later) for later in free)):
+            there = datetime.combine(day, local.time(), tzinfo=zone)
+            # An hour that is left out on that day is the moment of the change.
+            waited = there.astimezone(UTC) - at
+            return at + waited if number and waited <= length(paydays["within"]) else None
+    return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from campaigns.document import Campaign, End, FinalAction, Step
+from campaigns.document import Approval, Campaign, End, FinalAction, Step
 from campaigns.planner import plan
 from campaigns.story import Action, Ending, Hold, Outcome, Story
 from contract import CardUpdated, MoveToVersion, PromiseToPay, Reschedule
@@ -261,3 +261,60 @@ def test_what_has_waited_for_its_hours_does_not_go_out_in_the_minute_in_which_th
     assert max(spread) < opens + timedelta(hours=1)
     assert max(spread.values()) < 100
     assert sum(spread.values()) == 1000
+
+
+# --- what is said of a time --------------------------------------------------------------------------
+
+
+def why(course: Campaign, now: float, **told: Any) -> str:
+    known = {"failed_at": MONDAY, "timezone": "Europe/Berlin", "country": "DE"}
+    return plan(course, story(**known | told), MONDAY + timedelta(hours=now)).why
+
+
+def test_a_plan_says_where_its_time_comes_from() -> None:
+    mail, charge = step(12, message="payment_failed"), step(12, retry=True, message="payment_failed")
+    assert why(campaign(mail), 0) == "step hour-12: 12 hours after the failed payment"
+    # It is ten in the morning in Berlin, when mails may be sent.
+    assert why(campaign(mail, calendar=DAYTIME), 0) == "step hour-12: 12 hours after the failed payment"
+    assert why(campaign(step(24, message="x"), calendar=DAYTIME), 0) == (
+        "step hour-24: 1 day after the failed payment; mails are sent 09:00 to 20:00 (Europe/Berlin)"
+    )
+    assert why(campaign(charge, calendar=NIGHTLY), 0) == (
+        "step hour-12: 12 hours after the failed payment; cards are charged 00:00 to 06:00 (Europe/Berlin)"
+    )
+    assert why(campaign(charge, calendar=NIGHTLY), 0, has_card=False) == (
+        "step hour-12: 12 hours after the failed payment; after its charge: cards are charged 00:00 to 06:00"
+        " (Europe/Berlin); no charge: the customer has no card on file"
+    )
+    assert why(campaign(step(24, retry=True), calendar=PAYDAYS), 0) == (
+        "step hour-24: 1 day after the failed payment; put off to the payday on 05 March"
+    )
+    last = Step(id="last", before_end=timedelta(days=2), message="last_notice")
+    assert why(campaign(last), 0) == "step last: 2 days before the end"
+    assert why(campaign(mail), 0, moved={"hour-12": MONDAY + timedelta(hours=30)}) == (
+        "step hour-12: 1 day 6 hours after the failed payment, moved by a person"
+    )
+
+
+def test_lateness_is_not_taken_for_hours() -> None:
+    mail = step(12, message="payment_failed")
+    assert why(campaign(mail), 20) == "step hour-12: 12 hours after the failed payment"
+    assert why(campaign(mail, calendar=DAYTIME), 15) == "step hour-12: 12 hours after the failed payment"
+    # Back at 23:00, when no mail may be sent any more.
+    assert why(campaign(mail, calendar=DAYTIME), 25) == (
+        "step hour-12: 12 hours after the failed payment; mails are sent 09:00 to 20:00 (Europe/Berlin)"
+    )
+
+
+def test_an_approval_and_the_silence_after_a_question_are_reasons_too() -> None:
+    approval = Approval(within=timedelta(hours=6), otherwise="go on")
+    course = campaign(step(12, message="payment_failed", approval=approval), calendar=DAYTIME)
+    assert why(course, 0) == "step hour-12: 12 hours after the failed payment"
+    asked = {"hour-12.ask": MONDAY + timedelta(hours=12)}
+    assert why(course, 12, done=asked) == (
+        "step hour-12: 12 hours after the failed payment; nobody answered 6 hours later"
+    )
+    approved = asked | {"hour-12.approved": MONDAY + timedelta(hours=14)}
+    assert why(course, 14, done=approved) == (
+        "step hour-12: 12 hours after the failed payment; approved 2 hours later"
+    )

@@ -3,43 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
-from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 
-from campaigns.arms import assign
 from campaigns.document import ASK, KINDS, Campaign
-from campaigns.moving import PastRule
 from campaigns.planner import plan
 from campaigns.schedule import FAREWELL, NOTICE
-from campaigns.story import Action, Outcome, Story
-from contract import (
-    Approve,
-    Cancel,
-    CardUpdated,
-    MoveToVersion,
-    PauseCase,
-    PaymentFailed,
-    PaymentSucceeded,
-    PromiseToPay,
-    Reschedule,
-    ResumeCase,
-    RetryNow,
-    SkipStep,
-)
+from campaigns.story import Action, Outcome
+from contract import Approve, Reschedule
 from tests.unit import as_written
-from tests.unit.any_campaign import ATTRIBUTES, CODES, Document, documents, failures
-from tests.unit.played_case import Deed, Event, PlayedCase, World
-
-WHO: dict[str, Any] = {"by": "ops", "why": "asked"}
-TROUBLE = ["paid", "confirm", "lost", "unavailable", "nothing to pay"]
-ANSWERS = st.sampled_from([*CODES, *["insufficient_funds"] * 5, *TROUBLE])
-AFTER = st.integers(0, 25 * 24 * 60).map(lambda minutes: timedelta(minutes=minutes))
-STEPS = st.none() | st.sampled_from(["s0", "s1", "s2", "s3", "end"])
-AT_LEISURE = timedelta(hours=1)
+from tests.unit.any_case import Played, plain, played, undisturbed
+from tests.unit.played_case import PlayedCase, World
 
 any_order = settings(
     max_examples=60,
@@ -49,102 +25,6 @@ any_order = settings(
     phases=[Phase.generate, Phase.shrink],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-
-
-class Played:
-    """A case that was played, with what its campaigns' documents say."""
-
-    def __init__(self, versions: list[Document], world: World, story: Story) -> None:
-        self.versions, self.world, self.story = versions, world, story
-        self.case = PlayedCase(world, story).play()
-
-    def __repr__(self) -> str:
-        return f"Played({self.versions}, {self.world.events}, {self.world.charges}, {self.story!r})"
-
-    @property
-    def deeds(self) -> list[Deed]:
-        return self.case.deeds
-
-    def document(self, deed: Deed) -> Document:
-        return self.versions[deed.document]
-
-    def step(self, deed: Deed) -> Document | None:
-        """Find what the document says of the step that a deed belongs to; None for the end and all else."""
-        if deed.plan.step in {None, "end"}:
-            return None
-        return as_written.step_of(self.document(deed), deed.before.arm, deed.plan.step or "")
-
-    def just_before(self, at: datetime, *deeds: str) -> bool:
-        """Whether the customer gave a card, or confirmed, not long before a moment."""
-        return any(
-            timedelta(0) <= at - event.at <= AT_LEISURE
-            and (
-                (event.what == "confirmed" and "confirmed" in deeds)
-                or (isinstance(event.what, CardUpdated) and not event.what.renewed and "card" in deeds)
-            )
-            for event in self.world.events
-        )
-
-
-def _event(draw: st.DrawFn, number: int, at: datetime, versions: int) -> Event:
-    event, later = f"evt_{number}", at + draw(AFTER)
-    card = draw(st.sampled_from(["card_1", "card_2", "card_3"]))
-    past, spread = draw(st.sampled_from(PastRule)), timedelta(hours=draw(st.sampled_from([0, 5])))
-    some: list[Any] = [
-        CardUpdated(event=event, method=card, at=at),
-        CardUpdated(event=event, method=card, renewed=event, at=at),
-        Cancel(event=event, by="customer"),
-        PaymentFailed(event=event, decline=draw(st.sampled_from(CODES))),
-        PaymentSucceeded(event=event, at=at),
-        PromiseToPay(event=event, on=later),
-        PauseCase(until=draw(st.none() | st.just(later)), **WHO),
-        ResumeCase(**WHO),
-        RetryNow(**WHO),
-        SkipStep(step=draw(STEPS), **WHO),
-        Reschedule(step=draw(STEPS), at=later, **WHO),
-        Approve(**WHO),
-        Approve(**WHO),
-        MoveToVersion(version=draw(st.integers(1, versions)), past=past, spread=spread, **WHO),
-        *("opened", "clicked", "paid", "confirmed", "away", "away"),
-    ]
-    return Event(at, draw(st.sampled_from(some)), timedelta(minutes=draw(st.integers(1, 10 * 24 * 60))))
-
-
-@st.composite
-def played(draw: st.DrawFn) -> Played:
-    """A case of any campaign in any world, played to its end."""
-    versions = draw(st.lists(documents(), min_size=1, max_size=2))
-    story = begun(versions[0], draw(failures()))
-    times = [story.failed_at + draw(AFTER) for _ in range(draw(st.integers(0, 6)))]
-    world = World(
-        documents=[Campaign.model_validate(version) for version in versions],
-        attributes=draw(ATTRIBUTES),
-        events=[_event(draw, number, at, len(versions)) for number, at in enumerate(times)],
-        # No trouble lasts for ever.
-        charges=[*draw(st.lists(ANSWERS, max_size=5)), draw(st.sampled_from(CODES))],
-        mails=draw(st.sampled_from([["sent"], [*["unavailable"] * 3, "sent"]])),
-    )
-    return Played(versions, world, story)
-
-
-@st.composite
-def undisturbed(draw: st.DrawFn) -> Played:
-    """A case in a world in which only time passes, and the customer reads mails."""
-    document = draw(documents())
-    story = begun(document, draw(failures()))
-    events = [
-        Event(story.failed_at + draw(AFTER), what)
-        for what in draw(st.lists(st.sampled_from(["opened", "clicked"]), max_size=2))
-    ]
-    campaign = Campaign.model_validate(document)
-    world = World([campaign], draw(ATTRIBUTES), events, charges=[draw(st.sampled_from(CODES))])
-    return Played([document], world, story)
-
-
-def begun(document: Document, failure: Story) -> Story:
-    """Begin a case as opening it does: with an arm."""
-    arm = assign(Campaign.model_validate(document), f"sandbox/main/{failure.customer}")
-    return failure.model_copy(update={"campaign": "any", "version": 1, "arm": arm})
 
 
 # --- the end ---------------------------------------------------------------------------------------
@@ -198,13 +78,9 @@ def test_no_mail_leaves_outside_its_hours_but_to_a_customer_who_waits_for_it(fou
     for deed in found.deeds:
         if not deed.is_mail or as_written.may_go(found.document(deed), "messages", deed.at, deed.before):
             continue
+        assert found.is_awake(deed.at), deed
         ending = deed.before.ending
-        if deed.plan.id == deed.before.card_notice:
-            assert found.just_before(deed.at, "card"), deed
-        else:
-            assert ending is not None, deed
-            assert ending.outcome is Outcome.RECOVERED, deed
-            assert found.just_before(deed.at, "card", "confirmed"), deed
+        assert deed.plan.id == deed.before.card_notice or (ending and ending.outcome is Outcome.RECOVERED)
 
 
 @any_order
@@ -354,3 +230,40 @@ def test_without_an_approval_a_step_waits_and_then_does_what_its_author_said(fou
         over = asked + as_written.length(step["approval"]["within"])
         answered = any(asked <= at <= deed.at for at in approved)
         assert answered or (step["approval"]["otherwise"] == "go on" and deed.at >= over), deed
+
+
+# --- all of it -------------------------------------------------------------------------------------
+
+
+@any_order
+@given(plain())
+def test_everything_that_a_campaign_says_is_done_at_its_time_and_nothing_besides(found: Played) -> None:
+    document, story = found.versions[0], found.story
+    end = as_written.length(document["end"]["after"]) + story.failed_at
+    charges, mails, alerts = set(), [], []
+    for step in document["steps"]:
+        at = as_written.anchor(document, story, step)
+        if step["retry"]:
+            payday = as_written.put_off(document, at, story)
+            put_off = as_written.next_open(document, "charges", payday, story) if payday else end
+            at = as_written.next_open(document, "charges", at, story)
+            charges.add(put_off if put_off < end else at)
+        if "message" in step:
+            mails.append(as_written.next_open(document, "messages", at, story))
+        if "alert" in step:
+            alerts.append(at)
+    told_late = bool(mails) and max(mails) >= end
+    expected = [(at, "mail") for at in {at for at in mails if at < end}]
+    expected += [(at, "alert") for at in alerts if at < end]
+    if story.has_card and not story.card_blocked and story.ask != "confirm":
+        expected += [(at, "charge") for at in charges if at < end]
+    if told_late:
+        notice = as_written.next_open(document, "messages", end, story)
+        expected.append((notice, "mail"))
+        end = max(end, notice + as_written.length(document["end"].get("late_grace", "24 hours")))
+    expected.append((end, "end"))
+    if "message" in document["end"]:
+        expected.append((as_written.next_open(document, "messages", end, story), "mail"))
+    words = {Action.MESSAGE: "mail"}
+    done = [(deed.at, words.get(deed.plan.action, str(deed.plan.action))) for deed in found.deeds]
+    assert sorted(done) == sorted(expected)
