@@ -158,3 +158,26 @@ async def test_nothing_is_rolled_back_to_the_current_version(studio: Studio) -> 
     answer = await editor.send(f"{HISTORY}/1/roll-back")
     assert answer.headers["location"] == HISTORY
     assert not await has_draft(studio, ADA)
+
+
+async def test_addresses_that_nothing_stands_under_are_pages_that_say_so(studio: Studio) -> None:
+    operator = await studio.signed_in(OPS, Role.OPERATOR)
+    campaign, far = "/studio/campaigns/standard", "9" * 40
+    for path in (
+        "/studio/campaigns/%00/history",
+        "/studio/campaigns/%00/move",
+        "/studio/campaigns/%00/what-if",
+        f"{HISTORY}/{far}",
+        f"{HISTORY}/compare?old={far}&new=1",
+        f"{campaign}/effects?of={far}",
+        f"{campaign}/effects?of=draft",
+        f"{campaign}/effects?of=%00",
+        f"{campaign}/what-if/%00",
+    ):
+        answer = await operator.open(path)
+        assert answer.status_code == 404, path
+        assert "<html" in answer.text
+    assert (await operator.open(f"{HISTORY}/first")).status_code == 422
+    assert (await operator.open(f"{campaign}/effects?of=1&spread=-1")).status_code == 422
+    assert (await operator.send(f"{HISTORY}/{far}/roll-back")).status_code == 404
+    assert "Nothing to publish" in (await operator.open("/studio/campaigns/%00/publish")).text

@@ -171,7 +171,9 @@ async def test_what_somebody_published_meanwhile_is_replaced_only_knowingly(stud
     assert "step last-notice: moved from 25 days to 26 days" in said(browser)
     assert "/studio/campaigns/standard/history/compare?old=1&amp;new=2" in answer.text
     for replaces in ("", "1"):
-        answer = await browser.send(PUBLISH, **seen, note="go", **({"replaces": replaces} if replaces else {}))
+        answer = await browser.send(
+            PUBLISH, **seen, note="go", **({"replaces": replaces} if replaces else {})
+        )
         assert answer.status_code == 422
         assert "Say that version 2 may be replaced, or go on from it." in said(browser)
     assert (await browser.send(f"{PUBLISH}/confirm", **seen, note="go", replaces=2)).status_code == 200
@@ -311,6 +313,22 @@ async def test_effects_that_take_long_are_waited_for_with_a_bar(
     answer = await browser.open("/studio/campaigns/standard/effects?of=draft", **{"HX-Request": "true"})
     assert "<progress" in answer.text
     assert 'hx-trigger="load delay' in answer.text
+    monkeypatch.undo()
+    await effects(browser)
+    assert "1 running case would move to version 2." in said(browser)
+
+
+async def test_effects_that_were_dropped_half_way_are_worked_out_again(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.studio.effects.PATIENCE", 0)
+    monkeypatch.setattr("web.studio.effects.KEPT", 0)
+    browser = await studio.signed_in(ADA, Role.EDITOR)
+    await running_case(studio.desk.tools, "ann", studio.desk.now(), days=2)
+    await draft(studio, ADA)
+    for _ in range(2):
+        answer = await browser.open("/studio/campaigns/standard/effects?of=draft", **{"HX-Request": "true"})
+        assert "<progress" in answer.text
     monkeypatch.undo()
     await effects(browser)
     assert "1 running case would move to version 2." in said(browser)

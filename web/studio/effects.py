@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
+import structlog
 from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.responses import Response  # noqa: TC002 - FastAPI reads the annotations
 from pydantic import BaseModel, Field
@@ -20,6 +21,7 @@ from errors import BadCampaign
 from moves import Effects, effects_of
 from store import campaigns, drafts
 from store import moves as stored
+from store.journal import plain
 from web.desk import Desk, desk_of
 from web.studio.effect_words import groups_of, spell_totals
 from web.studio.frame import page
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from campaigns.document import Campaign
+
+log = structlog.get_logger()
 
 router = APIRouter(prefix="/campaigns/{name}")
 AtDesk = Annotated[Desk, Depends(desk_of)]
@@ -79,6 +83,11 @@ class Run:
     seen: int = 0
     task: asyncio.Task[Effects] = field(init=False)
 
+    @property
+    def is_done(self) -> bool:
+        """Whether there is an answer, or an error; what was dropped half way is asked for again."""
+        return self.task.done() and not self.task.cancelled()
+
 
 @dataclass
 class EffectRuns:
@@ -108,6 +117,8 @@ class EffectRuns:
     def _begin(self, desk: Desk, question: Question, campaign: Campaign) -> Run:
         run = Run(desk.now())
         run.task = asyncio.create_task(self._work(run, desk, question, campaign), name="effects of an edit")
+        # Whoever asked may have gone away meanwhile, and nobody else would hear of it.
+        run.task.add_done_callback(_tell_trouble)
         return run
 
     async def _work(self, run: Run, desk: Desk, question: Question, campaign: Campaign) -> Effects:
@@ -119,6 +130,11 @@ class EffectRuns:
             run.running = await stored.count_running(session, question.campaign, but=question.version)
             run.total = min(run.running, MOST_CASES)
             return await effects_of(session, target, desk.now(), most=MOST_CASES, told=told)
+
+
+def _tell_trouble(task: asyncio.Task[Effects]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("effects.trouble", error=repr(task.exception()))
 
 
 def _is_stale(run: Run, now: datetime) -> bool:
@@ -163,6 +179,7 @@ async def effects(
     name: str, request: Request, desk: AtDesk, person: Viewer, asked: Annotated[Asked, Query()]
 ) -> Response:
     """Give the effects of a draft or a version on running cases, or how far they are worked out."""
+    name = plain(name)
     text, version = await _wanted(desk, person, name, asked.of)
     try:
         campaign = read_campaign(text, file=name)
@@ -171,7 +188,7 @@ async def effects(
     question = Question(name, digest_of(text), version, asked.past, timedelta(seconds=asked.spread))
     run = await effects_of_app(request.app).look(desk, question, campaign)
     words: dict[str, Any] = {"run": run, "name": name, "version": version, "asked": asked}
-    if run.task.done():
+    if run.is_done:
         found = run.task.result()
         words["summary"], words["groups"] = found.summary, groups_of(found, desk)
         words["totals"] = spell_totals(found.summary)
@@ -181,13 +198,13 @@ async def effects(
 async def _wanted(desk: Desk, person: Person, name: str, of: str) -> tuple[str, int]:
     """Give the text, and the version's number that it has or would get."""
     async with desk.tools.database.read() as session:
-        if of != DRAFT:
-            if not of.isdecimal():
-                raise HTTPException(404, f"campaign '{name}' has no version '{of}'")
-            row = await campaigns.document(session, name, int(of))
-            return row.document, row.version
-        draft = await drafts.get(session, name, person.account)
-        if draft is None:
-            raise HTTPException(404, f"you have no draft of campaign '{name}'")
         history = await campaigns.history(session, name)
-        return draft.document, history[0].version + 1 if history else 1
+        draft = await drafts.get(session, name, person.account)
+    if of != DRAFT:
+        found = next((row for row in history if str(row.version) == of), None)
+        if found is None:
+            raise HTTPException(404, f"campaign '{name}' has no version '{of}'")
+        return found.document, found.version
+    if draft is None:
+        raise HTTPException(404, f"you have no draft of campaign '{name}'")
+    return draft.document, history[0].version + 1 if history else 1

@@ -12,6 +12,7 @@ from errors import NotKnown
 from store import campaigns, drafts
 from store import moves as stored
 from store.accounts import Role
+from store.journal import plain
 from web.desk import Desk, desk_of
 from web.studio.differences import differences_of
 from web.studio.frame import PREFIX, page, see_other
@@ -34,8 +35,9 @@ ORIGINS = {
 @router.get("")
 async def history(name: str, request: Request, desk: AtDesk, person: Viewer) -> Response:
     """List the versions of a campaign, the latest first, with how many cases run on each."""
+    versions = await _versions(desk, name)
+    name = versions[0].name
     async with desk.tools.database.read() as session:
-        versions = await _versions(desk, name)
         running = await stored.running_by_version(session, name)
         going_on = await stored.going_on(session, name)
         draft = await drafts.get(session, name, person.account)
@@ -61,6 +63,7 @@ async def compare(
 ) -> Response:
     """Show how two versions differ: in words, and line by line."""
     versions = await _versions(desk, name)
+    name = versions[0].name
     new = new or versions[0].version
     old = old or max(new - 1, versions[-1].version)
     before, after = _among(versions, name, old), _among(versions, name, new)
@@ -81,6 +84,7 @@ async def compare(
 async def one(name: str, version: int, request: Request, desk: AtDesk, person: Viewer) -> Response:
     """Show one version as it was written."""
     versions = await _versions(desk, name)
+    name = versions[0].name
     row = _among(versions, name, version)
     async with desk.tools.database.read() as session:
         running = await stored.running_by_version(session, name)
@@ -109,6 +113,7 @@ async def roll_back(
 ) -> Response:
     """Make an earlier version the own draft, so that it can be published again, with its effects seen first."""
     versions = await _versions(desk, name)
+    name = versions[0].name
     row, current = _among(versions, name, version), versions[0]
     path = f"{PREFIX}/campaigns/{name}"
     if row.version == current.version:
@@ -136,9 +141,9 @@ async def roll_back(
 
 async def _versions(desk: Desk, name: str) -> Sequence[CampaignVersionRow]:
     async with desk.tools.database.read() as session:
-        found = await campaigns.history(session, name)
+        found = await campaigns.history(session, plain(name))
     if not found:
-        raise NotKnown(f"no campaign is called '{name}'")
+        raise NotKnown(f"no campaign is called '{plain(name)}'")
     return found
 
 

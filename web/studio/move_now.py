@@ -46,7 +46,7 @@ class Wish(BaseModel):
 @router.get("")
 async def looking(name: str, request: Request, desk: AtDesk, _: Operator) -> Response:
     """Show what moving running cases to the current version would do, with the choice of how."""
-    return await _page(request, desk, name, Wish())
+    return await _page(request, desk, plain(name), Wish())
 
 
 @router.post("")
@@ -54,6 +54,7 @@ async def move(
     name: str, request: Request, desk: AtDesk, person: Operator, wish: Annotated[Wish, Form()]
 ) -> Response:
     """Begin to move every running case of another version."""
+    name = plain(name)
     async with desk.tools.database.read() as session:
         _, current = await campaigns.version(session, name)
     faults = []

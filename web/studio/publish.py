@@ -153,7 +153,7 @@ async def publishing(name: str, request: Request, desk: AtDesk, person: Editor, 
     """Show what publishing the own draft would do, with the choice of how."""
     standing = await _standing(desk, person, name)
     if standing is None:
-        return page(request, "publish_nothing.html", name=name)
+        return page(request, "publish_nothing.html", name=plain(name))
     return _choice(request, standing, Wish(note=note))
 
 
@@ -162,7 +162,7 @@ async def confirm(name: str, request: Request, desk: AtDesk, person: Editor, wis
     """Name what is about to happen, and ask once more."""
     standing = await _standing(desk, person, name)
     if standing is None:
-        return page(request, "publish_nothing.html", name=name, status=409)
+        return page(request, "publish_nothing.html", name=plain(name), status=409)
     faults = _faults(standing, wish, person)
     if faults:
         return _choice(request, standing, wish, faults)
@@ -177,7 +177,7 @@ async def publish(name: str, request: Request, desk: AtDesk, person: Editor, wis
     """Publish the draft as it was confirmed, and begin to move running cases where that was chosen."""
     standing = await _standing(desk, person, name)
     if standing is None:
-        return page(request, "publish_nothing.html", name=name, status=409)
+        return page(request, "publish_nothing.html", name=plain(name), status=409)
     faults = _faults(standing, wish, person)
     if faults:
         return _choice(request, standing, wish, faults)
