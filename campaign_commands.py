@@ -19,7 +19,7 @@ from campaigns.checking import check
 from campaigns.differences import Change, differences, line_diff
 from campaigns.reading import read_campaign
 from campaigns.schema import campaign_schema
-from commands import command_settings, is_installed, play, read_text
+from commands import command_settings, is_installed, play, read_text, version_in
 from errors import BadInput, NotKnown
 from store import campaigns
 from wiring import known_anywhere, known_of, open_tools
@@ -221,7 +221,7 @@ def show(
     """Print a campaign as it was published."""
 
     async def run() -> None:
-        wanted, number = _version_in(name)
+        wanted, number = version_in(name)
         async with _opened() as tools, tools.database.read() as session:
             row = await campaigns.document(session, wanted, number)
             current = (await campaigns.document(session, wanted)).version
@@ -285,7 +285,7 @@ async def _two(old: str, new: str | None) -> tuple[Side, Side]:
     given = await _side(old)
     if Path(old).suffix in SUFFIXES:
         return await _side(given.campaign.name), given
-    name, number = _version_in(old)
+    name, number = version_in(old)
     if number is not None:
         return given, await _side(name)
     if given.version < 2:  # noqa: PLR2004 - the first has none before it
@@ -298,7 +298,7 @@ async def _side(named: str) -> Side:
     path = Path(named)
     if path.suffix in SUFFIXES:
         return Side(named, await asyncio.to_thread(read_text, path))
-    name, number = _version_in(named)
+    name, number = version_in(named)
     if is_installed():
         async with _opened() as tools, tools.database.read() as session:
             return _side_of(await campaigns.document(session, name, number))
@@ -316,14 +316,6 @@ async def _current(session: AsyncSession, name: str) -> Side | None:
     return (
         _side_of(await campaigns.document(session, name)) if name in await campaigns.names(session) else None
     )
-
-
-def _version_in(named: str) -> tuple[str, int | None]:
-    """Take ``standard@3`` apart; raises BadInput."""
-    name, at, number = named.partition("@")
-    if at and not number.isdecimal():
-        raise BadInput(f"'{named}' names no version: write it as in {name}@3")
-    return name, int(number) if at else None
 
 
 def _told(row: CampaignVersionRow, current: int) -> dict[str, object]:

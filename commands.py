@@ -103,19 +103,28 @@ async def find_case(desk: Desk, name: str) -> CaseRow:
 
 
 async def named_campaign(name: str) -> Campaign:
-    """Give the campaign of a file, else the published one, else the one that ships with Dunwell."""
+    """Give the campaign of a file, else a published one, or one version of it, else one that ships."""
     path = Path(name)
     if path.suffix not in {".yaml", ".yml"}:
+        name, number = version_in(name)
         if is_installed():
             settings, now = command_settings(), datetime.now(UTC)
             async with open_tools(settings, now) as tools, tools.database.read() as session:
-                return (await campaigns.version(session, name))[0]
+                return (await campaigns.version(session, name, number))[0]
         path = campaigns.LIBRARY / f"{name}.yaml"
         shipped = sorted(file.stem for file in campaigns.LIBRARY.glob("*.yaml"))
-        if name not in shipped:
+        if name not in shipped or number is not None:
             raise NotKnown(f"no campaign is called '{name}': there are {', '.join(shipped)}; or name a file")
     text = await asyncio.to_thread(read_text, path)
     return read_campaign(text, file=str(path))
+
+
+def version_in(named: str) -> tuple[str, int | None]:
+    """Take ``standard@3`` apart, a campaign's name and one of its versions; raises BadInput."""
+    name, at, number = named.partition("@")
+    if at and not number.isdecimal():
+        raise BadInput(f"'{named}' names no version: write it as in {name}@3")
+    return name, int(number) if at else None
 
 
 def faults_of(error: ValueError) -> str:

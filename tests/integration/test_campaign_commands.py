@@ -170,6 +170,9 @@ def test_a_campaign_is_published_and_compared(desk: Typed) -> None:
     }
     assert desk.run("publish", file, *SAID).out == "gentle says this already: it is version 2.\n"
     assert desk.run("show", "gentle@1").out == GENTLE
+    for version, days in (("gentle@1", 14), ("gentle", 15)):
+        result = CliRunner().invoke(starter.app, ["preview", version, "--json"])
+        assert f"the campaign ends {days} days" in result.stdout
     shown = desk.run("show", "gentle", "--json").data
     assert (shown["version"], shown["document"]) == (2, GENTLE.replace("14 days", "15 days"))
 
