@@ -31,7 +31,6 @@ from store.tables import CaseRow, CustomerRow
 from what_if import Orders
 
 if TYPE_CHECKING:
-
     from campaigns.story import Story
 
 FIRST_FAILURE = datetime(2025, 6, 2, tzinfo=UTC)
