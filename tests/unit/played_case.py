@@ -281,7 +281,12 @@ class PlayedCase:
             )
             given = ChargeAnswer(result, decline=answer if result is ChargeResult.DECLINED else None)
             verdict = TABLE.judge(answer) if result is ChargeResult.DECLINED else None
-            known: dict[str, Any] = {"attempt": step.id, "key": step.id, "state": "sending", "currency": self.story.currency}
+            known: dict[str, Any] = {
+                "attempt": step.id,
+                "key": step.id,
+                "state": "sending",
+                "currency": self.story.currency,
+            }
             row = AttemptRow(trigger=step.trigger or "schedule", method=step.method, **known)
             self.story = learn_from_charge(self.story, row, given, verdict, self.now)
 
