@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 TEMPORAL_PORT, TEMPORAL_UI_PORT = 7233, 8233
+# After a start what has waited is worked off first.
+QUIET_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -201,11 +203,22 @@ async def run_web(desk: Desk) -> AsyncIterator[str]:
             up.cancel()
             await serving
         host = "127.0.0.1" if desk.settings.host in {"0.0.0.0", "::"} else desk.settings.host  # noqa: S104
-        yield f"http://{host}:{sock.getsockname()[1]}"
+        reading = asyncio.create_task(_read_templates(desk.tools), name="templates")
+        try:
+            yield f"http://{host}:{sock.getsockname()[1]}"
+        finally:
+            await ended(reading)
     finally:
         server.should_exit = True
         await serving
         sock.close()
+
+
+async def _read_templates(tools: Tools) -> None:
+    """Look for faults in every template once things are quiet: whoever opens the studio first need not wait."""
+    await asyncio.sleep(QUIET_SECONDS)
+    for template in sorted(tools.renderer.names()):
+        await asyncio.to_thread(tools.renderer.faults, template)
 
 
 @asynccontextmanager
