@@ -45,7 +45,7 @@ EVERY_SECONDS = 0.5
 # A process looks twice a second whether it is to stop.
 STOPS_WITHIN = 10.0
 # So that cases and pages go first.
-NICENESS = 10
+NICENESS = 5
 PAGE = 1000
 
 log = structlog.get_logger()
