@@ -127,6 +127,9 @@ def _reschedule(story: Story, wish: Reschedule, campaign: Campaign, now: datetim
     if step_id == END:
         if any(at >= wish.at for at in _still_to_come(moved, campaign)):
             return _refused(story, "a step would come after that end: move or skip the step first")
+        if wish.at >= now + campaign.end.late_grace:
+            # Nothing comes out of the blue any more, where a move had brought the end near.
+            moved = moved.model_copy(update={"short_notice": False})
     elif step is None:
         known = ", ".join(s.id for s in campaign.steps)
         return _refused(story, f"there is no step '{step_id}' to move: the campaign has {known} and end")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # A final action that comes later than this after its time is announced once more before it is done.
 LATE = timedelta(hours=1)
+# What is done first of all that is due at one moment: a mail must not say what is no longer so.
+ORDER = (ASK, CHARGE, ACCESS, MESSAGE, ALERT)
 # Of a kind that is listed here only the latest that is due is done.
 ONE_OF_A_KIND = frozenset({CHARGE, ACCESS, MESSAGE})
 
@@ -87,7 +89,7 @@ def to_do(campaign: Campaign, story: Story, now: datetime, every: Sequence[Due])
         if part.at <= now and part.holds and part.at < ends and part.id not in story.put_past:
             latest[part.kind if part.kind in ONE_OF_A_KIND else part.id] = part
     kept = [part for part in latest.values() if _is_to_do(campaign, story, now, every, part)]
-    return sorted(kept, key=lambda part: (ASK, CHARGE, ACCESS, MESSAGE, ALERT).index(part.kind))
+    return sorted(kept, key=lambda part: ORDER.index(part.kind))
 
 
 def _is_to_do(campaign: Campaign, story: Story, now: datetime, every: Sequence[Due], part: Due) -> bool:
@@ -138,7 +140,15 @@ def end_is_to_be_announced(campaign: Campaign, story: Story, now: datetime, ever
     if now < planned:
         return False
     telling = [part for part in every if part.kind == MESSAGE and (part.holds or part.id in story.done)]
-    return (bool(telling) and telling[-1].id not in story.done) or now - planned > LATE
+    return (bool(telling) and not _was_told(story, telling[-1])) or now - planned > LATE
+
+
+def _was_told(story: Story, last: Due) -> bool:
+    """Whether the customer had the last mail before the end, or another in its place."""
+    suffix = f".{MESSAGE}"
+    return last.id in story.done or any(
+        at >= last.at for action, at in story.done.items() if action.endswith(suffix)
+    )
 
 
 def following_message_at(

@@ -8,13 +8,13 @@ people who stopped the case, a promise, and only then the calendar.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from campaigns.declines import Ask
 from campaigns.document import ACCESS, ASK, CHARGE, MESSAGE
 from campaigns.due import (
     ONE_OF_A_KIND,
+    ORDER,
     end_is_to_be_announced,
     following_message_at,
     not_before_hold,
@@ -192,19 +192,25 @@ def _on_the_calendar(campaign: Campaign, story: Story, now: datetime, every: Seq
             wait = free
         found.append((opens(campaign, story, part, free), part))
     found += [(part.at, part) for part in to_come(campaign, story, now, every)]
-    first = _first(found)
-    if end_is_to_be_announced(campaign, story, now, every):
-        last = _late_notice(campaign, story, now)
-        if first is None or (last.at is not None and last.at < first[0]):
-            return last
-    elif first is None or _final_at(campaign, story, now) < first[0]:
-        return _final_action(campaign, story, now)
+    first, ends = _first(found), _final_at(campaign, story, now)
+    told = not end_is_to_be_announced(campaign, story, now, every)
+    if told and (first is None or ends < first[0]):
+        # Nothing comes before the end, so that how it will come is known already.
+        if not end_is_to_be_announced(campaign, story, ends, every):
+            return _final_action(campaign, story, now)
+        told = False
+        now = max(now, ends)
+    if not told:
+        notice = _late_notice(campaign, story, now)
+        if first is None or (notice.at is not None and notice.at < first[0]):
+            return notice
+    assert first is not None
     return _step_plan(campaign, story, first[1], first[0], every)
 
 
 def _first(found: Sequence[tuple[datetime, Due]]) -> tuple[datetime, Due] | None:
     """Give what comes first; where hours bring several alike to one moment, the one that will then be done."""
-    first = min(found, key=itemgetter(0), default=None)
+    first = min(found, key=lambda choice: (choice[0], ORDER.index(choice[1].kind)), default=None)
     if first is None or first[1].kind not in ONE_OF_A_KIND:
         return first
     alike = [choice for choice in found if choice[0] == first[0] and choice[1].kind == first[1].kind]

@@ -2,7 +2,7 @@
 
 A part is later than its step by the case's share of the step's jitter, by a payday that is near, by an
 approval that is waited for, and by the hours and days on which mails or charges may go out; where those keep
-it waiting, by the share of the jitter once more.
+it waiting, by the case's share of the longest jitter.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from campaigns.document import (
     KINDS,
     MESSAGE,
     NO_TIME,
+    AccessLevel,
     offset,
 )
 from campaigns.durations import spell_duration
@@ -213,13 +214,16 @@ def part_at(campaign: Campaign, story: Story, step: Step, kind: str, at: datetim
     calendar, by_person = campaign.calendar, _is_put(story, step)
     if kind == CHARGE and not by_person:
         payday = _payday(campaign, story, at)
-        put_off = payday and _opening(campaign, story, step, payday, calendar.charges)
+        put_off = payday and _opening(campaign, story, payday, calendar.charges)
         if put_off and put_off < planned_end(campaign, story):
             return put_off
     if step.retry and not by_person:
-        at = _opening(campaign, story, step, at, calendar.charges)
+        at = _opening(campaign, story, at, calendar.charges)
     if kind == MESSAGE or (kind == ACCESS and step.message):
-        return _opening(campaign, story, step, at, calendar.messages)
+        at = _opening(campaign, story, at, calendar.messages)
+    if kind == ACCESS and step.access is not AccessLevel.FULL and not by_person:
+        # Also where a person brought the end forward, and with it what is counted from it.
+        return max(at, story.failed_at + campaign.grace)
     return at
 
 
@@ -246,19 +250,21 @@ def _payday(campaign: Campaign, story: Story, at: datetime) -> datetime | None:
     return later if later > at else None
 
 
-def _opening(campaign: Campaign, story: Story, step: Step, at: datetime, window: Window) -> datetime:
+def _opening(campaign: Campaign, story: Story, at: datetime, window: Window) -> datetime:
     """Give the first moment at which a part of a step may go out, by its window.
 
     Everything that had to wait would go out as the window opens: there each case is later by its share of
-    the step's jitter once more, as far as the window stays open.
+    the campaign's longest jitter, as far as the window stays open. The share is the same for every step, so that
+    steps which their hours bring to one morning still come to one moment, and only the latest is done.
     """
     if window.is_always_open:
         return at
     zone = campaign.calendar.zone(story.timezone)
     opening = window.next_open(at, zone, story.country)
-    if opening == at or step.jitter <= NO_TIME:
+    longest = max((step.jitter for step in campaign.steps), default=NO_TIME)
+    if opening == at or longest <= NO_TIME:
         return opening
-    late = _share(story, step)
+    late = timedelta(seconds=int(share_of(story.case_id, "hours") * longest.total_seconds()))
     while late and not window.is_open(opening + late, zone, story.country):
         late = timedelta(seconds=int(late.total_seconds()) // 2)
     return opening + late
@@ -318,15 +324,13 @@ def _spell_waits(campaign: Campaign, story: Story, part: Due, at: datetime, due:
         if payday and payday <= part.at:
             yield f"put off to the payday on {payday.astimezone(zone):%d %B}"
             at = payday
-        opened = _opening(campaign, story, part.step, at, charges)
+        opened = _opening(campaign, story, at, charges)
         if opened > at or (part.kind == CHARGE and _was_closed(campaign, story, charges, due)):
             after = "" if part.kind == CHARGE else "after its charge: "
             yield f"{after}cards are charged {charges.spelled()} ({zone.key})"
             at = opened
     written = part.kind == MESSAGE or (part.kind == ACCESS and part.step.message)
-    if written and (
-        _opening(campaign, story, part.step, at, mails) > at or _was_closed(campaign, story, mails, due)
-    ):
+    if written and (_opening(campaign, story, at, mails) > at or _was_closed(campaign, story, mails, due)):
         yield f"mails are sent {mails.spelled()} ({zone.key})"
 
 

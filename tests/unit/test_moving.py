@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from activities.wishes import grant
 from campaigns.calendars import Calendar, Window
 from campaigns.conditions import Conditions
 from campaigns.document import AccessLevel, Arm, Campaign, End, FinalAction, Step
@@ -14,6 +15,7 @@ from campaigns.moving import Moving, PastRule, moved
 from campaigns.planner import plan
 from campaigns.simulation import simulate
 from campaigns.story import Hold, Pending, Plan, Story, Trigger
+from contract import Reschedule
 from tests.unit.planner_story import CAMPAIGN, DAY_0, day, story
 
 DAY = timedelta(days=1)
@@ -209,7 +211,8 @@ def test_a_person_who_puts_the_end_off_again_needs_no_notice_sent() -> None:
     office = Calendar(messages=Window(hours="09:00 to 17:00"))
     cut, new = move(done_until(6.5), 6.5, version(1, 3, end=5, calendar=office))
     assert plan(new, cut, day(6.6)).id == "end.notice"
-    put_off = cut.model_copy(update={"moved": {"end": day(12)}})
+    wish = Reschedule(step="end", at=day(12), by="ops", why="the move was too harsh")
+    put_off, _ = grant(cut, wish, "wish", new, day(6.6))
     assert to_come(put_off, new, 6.6) == ["12 end.action"]
 
 

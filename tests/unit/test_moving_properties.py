@@ -26,6 +26,7 @@ TWO_HOURS = timedelta(hours=2)
 # A whole case is played for each example.
 FEW = settings(
     max_examples=60,
+    derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
@@ -77,7 +78,9 @@ def test_where_the_past_is_skipped_nothing_of_a_step_becomes_due_by_the_move(
 ) -> None:
     case, old, new, now = given_case
     after, course = moved(case, old, Moving(new, 2), {}, now)
-    assert set(due_now(course, after, now)) <= {*due_now(old, case, now), NOTICE, FINAL}
+    # What became of a charge of unknown fate is asked under its own id, whichever version it is.
+    doubt = {case.unsettled.id} if case.unsettled else set()
+    assert set(due_now(course, after, now)) <= {*due_now(old, case, now), NOTICE, FINAL, *doubt}
 
 
 @given(case_and_versions(), RULES)

@@ -100,6 +100,16 @@ def test_a_time_that_a_person_gave_stands_for_the_charge_and_the_mail_keeps_its_
     assert done_in(course, (1, wish))[:2] == ["Tue 22:00 hour-72.charge", "Wed 09:00 hour-72.message"]
 
 
+def test_access_stays_full_for_the_grace_even_where_a_person_brings_the_end_forward() -> None:
+    last = Step(id="last", before_end=timedelta(days=6), access="limited", message="access_limited")
+    wish = Reschedule(step="end", at=MONDAY + timedelta(days=8), by="ops", why="a call")
+    done = case(campaign(last, grace="7 days"), (1, wish)).deeds[:2]
+    assert [(deed.at - MONDAY, deed.plan.id) for deed in done] == [
+        (timedelta(days=2), "last.message"),
+        (timedelta(days=7), "last.access"),
+    ]
+
+
 # --- who is awake ------------------------------------------------------------------------------------
 
 
@@ -261,6 +271,18 @@ def test_what_has_waited_for_its_hours_does_not_go_out_in_the_minute_in_which_th
     assert max(spread) < opens + timedelta(hours=1)
     assert max(spread.values()) < 100
     assert sum(spread.values()) == 1000
+
+
+def test_steps_of_one_weekend_bring_one_mail_on_monday_whatever_their_jitter() -> None:
+    weekdays = {"messages": {"hours": "09:00 to 17:00", "days": "weekdays"}, "timezone": "Europe/Berlin"}
+    saturday, sunday = step(110, message="payment_failed"), step(134, message="last_notice", jitter="1 hour")
+    course = campaign(saturday, sunday, calendar=weekdays)
+    for number in range(20):
+        begun = story(case_id=f"case_{number}", failed_at=MONDAY, timezone="Europe/Berlin")
+        played = PlayedCase(World([course]), begun).play()
+        mails = [deed for deed in played.deeds if deed.is_mail and deed.plan.step != "end"]
+        assert [deed.plan.id for deed in mails] == ["hour-134.message"]
+        assert "Mon 09:00" <= clock(mails[0].at) < "Mon 10:00"
 
 
 # --- what is said of a time --------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from campaigns.arms import for_case
@@ -162,6 +162,7 @@ def test_a_case_that_has_begun_is_gone_on_with() -> None:
     derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    phases=[Phase.generate, Phase.shrink],
 )
 @given(
     document=documents(), failure=failures(), attributes=ATTRIBUTES, hours=st.integers(0, 400), data=st.data()
