@@ -221,8 +221,9 @@ def part_at(campaign: Campaign, story: Story, step: Step, kind: str, at: datetim
         at = _opening(campaign, story, at, calendar.charges)
     if kind == MESSAGE or (kind == ACCESS and step.message):
         at = _opening(campaign, story, at, calendar.messages)
-    if kind == ACCESS and step.access is not AccessLevel.FULL and not by_person:
-        # Also where a person brought the end forward, and with it what is counted from it.
+    if kind == ACCESS and step.access is not AccessLevel.FULL and step.id not in story.moved:
+        # Also where a person brought the end forward, and with it what is counted from it; but a step that a
+        # person put into the grace is done there, all of it.
         return max(at, story.failed_at + campaign.grace)
     return at
 

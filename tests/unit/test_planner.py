@@ -207,6 +207,20 @@ def test_access_goes_down_with_its_step_and_only_once() -> None:
     )
 
 
+def test_a_step_that_a_person_puts_into_the_grace_takes_access_there_after_its_charge() -> None:
+    gentle = Campaign(
+        name="gentle",
+        grace=timedelta(days=7),
+        steps=(Step(id="limit", after=timedelta(days=9), retry=True, access=AccessLevel.LIMITED),),
+        end=End(after=timedelta(days=14), action=FinalAction.LEAVE),
+    )
+    put = story(moved={"limit": day(2)})
+    assert next_of(put, 2, gentle).id == "limit.charge"
+    charged = put.model_copy(update={"done": {"limit.charge": day(2)}, "last_charge_at": day(2)})
+    taken = next_of(charged, 2, gentle)
+    assert (taken.id, taken.at, taken.access) == ("limit.access", day(2), AccessLevel.LIMITED)
+
+
 @settings(max_examples=300, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data(), TIMES)
 def test_any_case_on_any_campaign_has_one_sensible_next_step(data: st.DataObject, now: datetime) -> None:
