@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from campaigns.story import Story
 
 WHO: dict[str, Any] = {"by": "ops", "why": "asked"}
-TROUBLE = ["paid", "confirm", "lost", "unavailable", "nothing to pay"]
+TROUBLE = ["paid", "paid", "paid", "confirm", "lost", "unavailable", "nothing to pay"]
 ANSWERS = st.sampled_from([*CODES, *["insufficient_funds"] * 5, *TROUBLE])
 AFTER = st.integers(0, 25 * 24 * 60).map(lambda minutes: timedelta(minutes=minutes))
 STEPS = st.none() | st.sampled_from(["s0", "s1", "s2", "s3", "end"])
@@ -92,7 +92,7 @@ def _event(draw: st.DrawFn, number: int, at: datetime, versions: int) -> Event:
         Reschedule(step=draw(STEPS), at=later, **WHO),
         Approve(**WHO),
         Approve(**WHO),
-        MoveToVersion(version=draw(st.integers(1, versions)), past=past, spread=spread, **WHO),
+        *[MoveToVersion(version=draw(st.integers(1, versions)), past=past, spread=spread, **WHO)] * 2,
         *("opened", "clicked", "paid", "confirmed", "away", "away"),
     ]
     return Event(at, draw(st.sampled_from(some)), timedelta(minutes=draw(st.integers(1, 10 * 24 * 60))))
@@ -110,6 +110,7 @@ def played(draw: st.DrawFn) -> Played:
         events=[_event(draw, number, at, len(versions)) for number, at in enumerate(times)],
         # No trouble lasts for ever.
         charges=[*draw(st.lists(ANSWERS, max_size=5)), draw(st.sampled_from(CODES))],
+        answers_after=draw(st.none() | st.integers(0, 60).map(lambda hours: timedelta(hours=hours))),
         mails=draw(st.sampled_from([["sent"], [*["unavailable"] * 3, "sent"]])),
     )
     return Played(versions, world, story)

@@ -15,7 +15,7 @@ from activities.news import take_fact
 from activities.turn import judged
 from activities.wishes import grant, move
 from campaigns.arms import asks_for_engagement, for_case
-from campaigns.document import AccessLevel
+from campaigns.document import ASK, AccessLevel
 from campaigns.planner import plan
 from campaigns.schedule import NOTICE, Due, parts, planned_end
 from campaigns.story import (
@@ -87,7 +87,8 @@ class World:
 
     ``documents`` are the versions of the campaign, the first of which the case begins with. ``charges`` are
     decline codes or ``paid``, ``confirm``, ``lost``, ``unavailable``, ``nothing to pay``; ``mails`` are
-    ``sent`` or ``unavailable``. The last of each is repeated.
+    ``sent`` or ``unavailable``. The last of each is repeated. ``answers_after`` is how long the team takes to
+    approve what it is asked; None where nobody answers, unless an event is an approval.
     """
 
     documents: Sequence[Campaign]
@@ -95,6 +96,7 @@ class World:
     events: Sequence[Event] = ()
     charges: Sequence[str] = ("insufficient_funds",)
     mails: Sequence[str] = ("sent",)
+    answers_after: timedelta | None = None
     through_json: bool = False
 
 
@@ -323,6 +325,10 @@ class PlayedCase:
     def _note(self, step: Plan, course: Campaign) -> None:
         self._did(step, course)
         self._done(step, access=step.access or self.story.access)
+        if step.id.endswith(f".{ASK}") and self.world.answers_after is not None:
+            approval = Approve(by="ops", why="looks right", step=step.step)
+            self._events.append(Event(self.now + self.world.answers_after, approval))
+            self._events.sort(key=lambda event: event.at)
 
     def _end(self, step: Plan, course: Campaign) -> None:
         if self._paid:
