@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.async_api import async_playwright
 
 from campaigns.story import Lever, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from playwright.async_api import Page
+    from playwright.async_api import Browser, Page
 
     from tests.integration.web_side import WebSide
 
@@ -25,25 +22,15 @@ PHONE = {"width": 360, "height": 640}
 
 
 @pytest.fixture
-async def page() -> AsyncIterator[Page]:
+async def page(chromium: Browser) -> AsyncIterator[Page]:
     """Give a page of a phone's size; whatever the browser complains of fails the test."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("no Chromium is installed")
-        pytest.skip("no Chromium is installed")
     complaints: list[str] = []
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        try:
-            context = await browser.new_context(viewport=PHONE, has_touch=True)  # type: ignore[arg-type]
-            opened = await context.new_page()
-            opened.on("console", lambda message: complaints.append(message.text))
-            opened.on("pageerror", lambda error: complaints.append(str(error)))
-            yield opened
-            await context.close()
-        finally:
-            await browser.close()
+    context = await chromium.new_context(viewport=PHONE, has_touch=True)  # type: ignore[arg-type]
+    opened = await context.new_page()
+    opened.on("console", lambda message: complaints.append(message.text))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    yield opened
+    await context.close()
     assert complaints == []
 
 

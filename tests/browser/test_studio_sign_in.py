@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 
 import credentials
 from local import free_port, run_web
@@ -48,19 +46,6 @@ async def studio(
         await opened.add("ada@example.com", Role.ADMIN, name="Ada Byron")
         await opened.add("grace.hopper@northwind-streaming.example.com", Role.EDITOR, name="Grace Hopper")
         yield opened
-
-
-@pytest.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("no Chromium is installed")
-        pytest.skip("no Chromium is installed")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        await browser.close()
 
 
 async def opened_page(chromium: Browser, studio: Studio, size: dict[str, int], complaints: list[str]) -> Page:

@@ -6,14 +6,13 @@ With ``--pictures`` what is seen on the way is kept in docs/pictures, at a desk'
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 
 import credentials
 import embedded
@@ -27,7 +26,7 @@ from tests.integration.web_side import until
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from playwright.async_api import Locator, Page, ViewportSize
+    from playwright.async_api import Browser, Locator, Page, ViewportSize
 
     from local import Services
     from store.tables import CaseRow
@@ -135,24 +134,14 @@ async def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
 
 
 @pytest.fixture
-async def walk(services: Services, request: pytest.FixtureRequest) -> AsyncIterator[Walk]:
+async def walk(services: Services, chromium: Browser, request: pytest.FixtureRequest) -> AsyncIterator[Walk]:
     """Give a browser; whatever it complains of fails the test."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("no Chromium is installed")
-        pytest.skip("no Chromium is installed")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        try:
-            context = await browser.new_context(viewport=DESK, reduced_motion="reduce")
-            walk = Walk(services, await context.new_page(), bool(request.config.getoption("--pictures")))
-            walk.page.on("console", lambda message: walk.complaints.append(message.text))
-            walk.page.on("pageerror", lambda error: walk.complaints.append(str(error)))
-            yield walk
-            await context.close()
-        finally:
-            await browser.close()
+    context = await chromium.new_context(viewport=DESK, reduced_motion="reduce")
+    walk = Walk(services, await context.new_page(), bool(request.config.getoption("--pictures")))
+    walk.page.on("console", lambda message: walk.complaints.append(message.text))
+    walk.page.on("pageerror", lambda error: walk.complaints.append(str(error)))
+    yield walk
+    await context.close()
     assert [text for text in walk.complaints if not text.startswith(LEFT_BEHIND)] == []
 
 
