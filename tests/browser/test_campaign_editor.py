@@ -56,6 +56,8 @@ async def at_the_campaign(chromium: Browser, address: str, **how: Any) -> AsyncI
     await page.get_by_label("Password").fill(PASSWORD)
     await page.keyboard.press("Enter")
     await expect(page).to_have_title("Standard · Dunwell studio")
+    # Nobody types faster than the page's script is there.
+    await page.wait_for_load_state()
     yield page
     await context.close()
     assert [text for text in complaints if EXPECTED not in text] == []
