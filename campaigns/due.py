@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from campaigns.declines import Ask
 from campaigns.document import ACCESS, ALERT, ASK, CHARGE, MESSAGE
-from campaigns.schedule import FINAL, NOTICE, Due, end_at, opens, parts, planned_end
+from campaigns.schedule import FINAL, NOTICE, Due, end_at, opens, parts, planned_end, why_no_charge_at_all
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -197,14 +196,3 @@ def why_no_charge(campaign: Campaign, story: Story) -> str | None:
     if blocked is None and story.scheduled_charges >= campaign.retries:
         return f"the campaign's limit of {campaign.retries} scheduled charges is reached"
     return blocked
-
-
-def why_no_charge_at_all(story: Story) -> str | None:
-    """Say why the card on file cannot be charged, whoever asks for it, or None when it can."""
-    if not story.has_card:
-        return "the customer has no card on file"
-    if story.ask is Ask.CONFIRM:
-        return "the customer has to confirm the payment with the bank"
-    if story.card_blocked:
-        return f"the card was declined for good ({(story.decline or 'declined').replace('_', ' ')})"
-    return None

@@ -21,10 +21,20 @@ from campaigns.due import (
     to_come,
     to_do,
     why_no_charge,
-    why_no_charge_at_all,
 )
 from campaigns.durations import spell_duration
-from campaigns.schedule import FAREWELL, FINAL, NOTICE, Due, end_at, mail_opens, opens, parts, spell_time
+from campaigns.schedule import (
+    FAREWELL,
+    FINAL,
+    NOTICE,
+    Due,
+    end_at,
+    mail_opens,
+    opens,
+    parts,
+    spell_time,
+    why_no_charge_at_all,
+)
 from campaigns.story import Action, Lever, Outcome, Plan, Story, Trigger
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from campaigns.arms import share_of
+from campaigns.declines import Ask
 from campaigns.document import (
     ACCESS,
     ASK,
@@ -142,7 +143,9 @@ def _clock(story: Story) -> tuple[object, ...]:
     """Name all of a story that the time of a part depends on, approvals aside."""
     begun = [step for step in story.moved if not story.done.keys().isdisjoint(_actions_of(step))]
     told = (story.case_id, story.failed_at, story.decline, story.timezone, story.country)
-    return (*told, story.moved, begun)
+    # Where the card is not charged any more, a step may have charged it: then its mail comes after that.
+    blocked = why_no_charge_at_all(story)
+    return (*told, story.moved, begun, blocked and tuple(story.done))
 
 
 _time_of = attrgetter("at")
@@ -203,13 +206,24 @@ def _released(story: Story, step: Step, at: datetime) -> datetime | None:
     return max(at, _silence_ends(story, step, at))
 
 
+def why_no_charge_at_all(story: Story) -> str | None:
+    """Say why the card on file cannot be charged, whoever asks for it, or None when it can."""
+    if not story.has_card:
+        return "the customer has no card on file"
+    if story.ask is Ask.CONFIRM:
+        return "the customer has to confirm the payment with the bank"
+    if story.card_blocked:
+        return f"the card was declined for good ({(story.decline or 'declined').replace('_', ' ')})"
+    return None
+
+
 def part_at(campaign: Campaign, story: Story, step: Step, kind: str, at: datetime) -> datetime:
     """When one part of a step is due, given when the step is: at the next moment that the calendar allows.
 
     What a step does besides its charge waits for the hours of charges too, so that no mail tells of what a
-    charge in the coming night may change; but not for a payday, which the mail can name. A change of access
-    waits for the mail that announces it. A time that a person gave a step stands for its charge; a mail
-    keeps to the hours of mails all the same.
+    charge in the coming night may change; but not for a payday, which the mail can name, and not where the
+    card is not charged at all. A change of access waits for the mail that announces it. A time that a person
+    gave a step stands for its charge; a mail keeps to the hours of mails all the same.
     """
     calendar, by_person = campaign.calendar, _is_put(story, step)
     if kind == CHARGE and not by_person:
@@ -217,7 +231,7 @@ def part_at(campaign: Campaign, story: Story, step: Step, kind: str, at: datetim
         put_off = payday and _opening(campaign, story, payday, calendar.charges)
         if put_off and put_off < planned_end(campaign, story):
             return put_off
-    if step.retry and not by_person:
+    if not by_person and (kind == CHARGE or _is_to_charge(story, step)):
         at = _opening(campaign, story, at, calendar.charges)
     if kind == MESSAGE or (kind == ACCESS and step.message):
         at = _opening(campaign, story, at, calendar.messages)
@@ -226,6 +240,11 @@ def part_at(campaign: Campaign, story: Story, step: Step, kind: str, at: datetim
         # person put into the grace is done there, all of it.
         return max(at, story.failed_at + campaign.grace)
     return at
+
+
+def _is_to_charge(story: Story, step: Step) -> bool:
+    """Whether a step charges the card, or has done so: the rest of it comes after that."""
+    return step.retry and (why_no_charge_at_all(story) is None or f"{step.id}.{CHARGE}" in story.done)
 
 
 def _is_put(story: Story, step: Step) -> bool:
@@ -320,7 +339,8 @@ def _spell_waits(campaign: Campaign, story: Story, part: Due, at: datetime, due:
     """Say what of the calendar keeps a part waiting from when its step is due until it is done."""
     zone = campaign.calendar.zone(story.timezone)
     charges, mails = campaign.calendar.charges, campaign.calendar.messages
-    if part.step.retry and not _is_put(story, part.step):
+    charged = part.kind == CHARGE or _is_to_charge(story, part.step)
+    if charged and not _is_put(story, part.step):
         payday = _payday(campaign, story, at) if part.kind == CHARGE else None
         if payday and payday <= part.at:
             yield f"put off to the payday on {payday.astimezone(zone):%d %B}"

@@ -150,7 +150,8 @@ class PlayedCase:
     def story_at(self, at: datetime, deed: Deed) -> Story:
         """Give the story as it stood when something came due that was done later, or the one before it."""
         known = [story for when, story in self.stories if when < at]
-        return deed.before if deed.at <= at or not known else known[-1]
+        found = deed.before if deed.at <= at or not known else known[-1]
+        return found.model_copy(update={"opened_at": self.opened_at, "clicked_at": self.clicked_at})
 
     # --- the workflow --------------------------------------------------------------------------------
 
