@@ -28,7 +28,7 @@ def learn_from_invoice(
         "customer": invoice.customer.id,
         "subscription": invoice.subscription,
         "plan": invoice.plan or story.plan,
-        "country": (invoice.card and invoice.card.country) or invoice.customer.country or story.country,
+        "country": invoice.customer_country or story.country,
         "network": (invoice.card and invoice.card.network) or story.network,
     }
     if invoice.amount:

@@ -226,8 +226,8 @@ class OpeningActivities:
             "has_card": invoice.card is not None or order.method is not None,
             "plan": invoice.plan,
             "interval": invoice.interval,
-            "timezone": zone_of(invoice.customer.timezone, invoice.customer.country),
-            "country": (invoice.card and invoice.card.country) or invoice.customer.country,
+            "timezone": zone_of(invoice.customer.timezone, invoice.customer_country),
+            "country": invoice.customer_country,
             "seen": (order.event,) if order.event else (),
         }
         if invoice.amount:

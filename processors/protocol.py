@@ -101,6 +101,11 @@ class Invoice:
     processor_retries_at: datetime | None = None
     confirm_url: str | None = None
 
+    @property
+    def customer_country(self) -> str | None:
+        """Where the customer lives by their address; where there is none, where their card was issued."""
+        return self.customer.country or (self.card.country if self.card else None)
+
 
 class ChargeResult(StrEnum):
     """What came of a charge; the fourth outcome, unknown, is the error AnswerLost."""

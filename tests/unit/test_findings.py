@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -121,3 +122,16 @@ def test_what_is_no_longer_owed_ends_the_case(told: dict[str, object], outcome: 
     assert ending is not None
     assert ending.outcome is outcome
     assert (ending.by == ENDED_THERE) == (outcome is Outcome.CANCELLED)
+
+
+def test_a_customer_lives_where_the_address_says_and_else_where_the_card_was_issued() -> None:
+    german, swiss = CustomerDetails("cus_1", country="DE"), Card("pm_old", country="CH")
+    read = [
+        learn_from_invoice(story(country="FR"), replace(invoice(), customer=customer, card=card), [], NOW)
+        for customer, card in (
+            (german, swiss),
+            (CustomerDetails("cus_1"), swiss),
+            (CustomerDetails("cus_1"), None),
+        )
+    ]
+    assert [found.country for found in read] == ["DE", "CH", "FR"]
