@@ -23,8 +23,11 @@ a final action that takes something away, and no message says so before it      
 the same where the last message that says so is long past                                  warning
 an approval that lets a step go on when the campaign is over                               error
 an approval that may come then                                                             warning
-hours or days that can put a mail or a retry off until the next one, or past the end       warning
-hours, or an approval, that can bring two mails closer together than ``spacing``           warning
+hours or days that can put a mail, after its charge, or a retry off until the next one, or
+past the end                                                                               warning
+the same for an answer that lets an older step go on after a newer one                     warning
+hours, a charge that a mail follows, a share of jitter at an opening, or an approval, that
+can bring two mails closer together than ``spacing``                                       warning
 a payday that can be past the end                                                          warning
 ``reinstate`` after ``cancel_now``, which no processor can undo                            error
 holdouts that get more than half of the customers; an arm that gets none                   warning

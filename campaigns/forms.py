@@ -85,6 +85,16 @@ class Form:
         """Give the latest time of a step, with the whole of its jitter."""
         return self.earliest(number) + self.steps[number].jitter
 
+    def answer_within(self, number: int) -> timedelta:
+        """Give how long a step waits at most for an approval."""
+        approval = self.steps[number].approval
+        return approval.within if approval else NO_TIME
+
+    @property
+    def longest_jitter(self) -> timedelta:
+        """The longest jitter of a step: of that each case has its share where hours kept something waiting."""
+        return max(step.jitter for step in self.steps)
+
     def doing(self, kind: str) -> list[int]:
         """List the steps that do something of a kind, by their positions."""
         return [number for number, step in enumerate(self.steps) if kind in step.kinds]
