@@ -18,15 +18,14 @@ from temporalio.service import RPCError
 import console
 from campaigns.reading import read_campaign
 from errors import BadInput, DunwellError, NotKnown
-from local import local_settings
 from logs import configure_logs, forward_temporal_lines
-from settings import Settings, load_settings, secrets_of
+from settings import Settings, load_settings, local_settings, secrets_of
 from store import campaigns, cases
 from web.desk import Desk
-from wiring import connect, is_cluster_configured, make_links, open_tools
+from wiring import connect, is_cluster_configured, leave_temporal, make_links, open_tools
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
     from campaigns.document import Campaign
     from store.tables import CaseRow
@@ -36,18 +35,10 @@ Result = TypeVar("Result")
 FOLDER = Path(".dunwell")
 
 
-def play(work: Callable[[], Awaitable[Result]]) -> Result:
+def play(work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
     """Run a command; an error that Dunwell knows ends it with a sentence, not a traceback."""
-
-    async def whole() -> Result:
-        try:
-            return await work()
-        finally:
-            # The SDK's own threads may crash a process that ends in the same moment.
-            await asyncio.sleep(0.3)
-
     try:
-        return asyncio.run(whole())
+        return asyncio.run(work())
     except (DunwellError, RPCError) as error:
         where = "Temporal: " if isinstance(error, RPCError) else ""
         console.errors.print(
@@ -90,7 +81,10 @@ async def open_desk() -> AsyncIterator[Desk]:
     if not is_cluster_configured():
         raise BadInput("no Temporal server is known: run 'make up' in this folder, or set TEMPORAL_ADDRESS")
     async with open_tools(settings, datetime.now(UTC)) as tools:
-        yield Desk(settings, tools, await connect(), make_links(settings))
+        try:
+            yield Desk(settings, tools, await connect(), make_links(settings))
+        finally:
+            await leave_temporal()
 
 
 async def find_case(desk: Desk, name: str) -> CaseRow:

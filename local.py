@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 import socket
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,11 +18,18 @@ from embedded import EmbeddedServer, keep_closed_for, run_server
 from errors import BadSettings
 from processors.sandbox import SandboxProcessor
 from registration import register
-from settings import Settings, load_settings
 from web.app import make_app
 from web.desk import Desk
 from web.postman import run_postman
-from wiring import connect, connect_lazily, is_cluster_configured, make_links, make_workers, open_tools
+from wiring import (
+    connect,
+    connect_lazily,
+    is_cluster_configured,
+    leave_temporal,
+    make_links,
+    make_workers,
+    open_tools,
+)
 from worker import ended
 
 if TYPE_CHECKING:
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from activities.tools import Tools
+    from settings import Settings
 
 log = structlog.get_logger()
 
@@ -63,44 +70,6 @@ class Services:
         return self.desk.temporal_page(workflow_id) or workflow_id
 
 
-def local_settings(folder: Path, **more: object) -> Settings:
-    """Give the settings of an installation in a folder: what the environment sets stands, the rest is made.
-
-    The key that signs customers' links and the API key are made once and kept in the folder.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    defaults: dict[str, object] = {
-        "database_url": f"sqlite:///{folder.resolve()}/dunwell.db",
-        "sandbox_file": folder / "sandbox.db",
-        "mail_folder": folder / "mails",
-        "secret_key": _kept(folder / "secret.key", 48),
-        "api_keys": _kept(folder / "api.key", 24),
-        **more,
-    }
-    given = load_settings().model_fields_set
-    chosen = {name: value for name, value in defaults.items() if name not in given}
-    settings = load_settings(**chosen)
-    if "public_url" in given:
-        return settings
-    return load_settings(**chosen, public_url=f"http://{settings.host}:{settings.port}")
-
-
-def _kept(path: Path, length: int) -> str:
-    """Make a secret once, readable by its owner only, and give the same ever after.
-
-    Written aside and linked into place, so that a process that starts at the same moment finds either
-    nothing or all of it.
-    """
-    if not path.exists():
-        aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-        aside.touch(mode=0o600)
-        aside.write_text(secrets.token_urlsafe(length), encoding="utf-8")
-        with contextlib.suppress(FileExistsError):
-            path.hardlink_to(aside)
-        aside.unlink()
-    return path.read_text(encoding="utf-8").strip()
-
-
 def free_port(wanted: int = 0) -> int:
     """Give a port that is free on loopback: the wanted one if it can be had."""
     for port in (wanted, 0):
@@ -122,6 +91,7 @@ async def run_services(
     the server, which remembers everything, goes last.
     """
     async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(leave_temporal)
         server: EmbeddedServer | None = None
         address, temporal_ui = None, str(settings.temporal_ui_url) if settings.temporal_ui_url else None
         if not is_cluster_configured():
@@ -229,3 +199,4 @@ async def run_web_alone(settings: Settings) -> AsyncIterator[str]:
         desk = Desk(settings, tools, client, make_links(settings))
         async with run_web(desk) as url:
             yield url
+        await leave_temporal()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import re
+import secrets
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import unquote, urlsplit
@@ -161,6 +163,44 @@ def load_settings(**overrides: object) -> Settings:
             expected = f" (expected: {field.description})" if field and field.description else ""
             lines.append(f"{name}: {item['msg'].removeprefix('Value error, ')}{expected}")
         raise BadSettings("\n".join(lines)) from None
+
+
+def local_settings(folder: Path, **more: object) -> Settings:
+    """Give the settings of an installation in a folder: what the environment sets stands, the rest is made.
+
+    The key that signs customers' links and the API key are made once and kept in the folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    defaults: dict[str, object] = {
+        "database_url": f"sqlite:///{folder.resolve()}/dunwell.db",
+        "sandbox_file": folder / "sandbox.db",
+        "mail_folder": folder / "mails",
+        "secret_key": _kept(folder / "secret.key", 48),
+        "api_keys": _kept(folder / "api.key", 24),
+        **more,
+    }
+    given = load_settings().model_fields_set
+    chosen = {name: value for name, value in defaults.items() if name not in given}
+    settings = load_settings(**chosen)
+    if "public_url" in given:
+        return settings
+    return load_settings(**chosen, public_url=f"http://{settings.host}:{settings.port}")
+
+
+def _kept(path: Path, length: int) -> str:
+    """Make a secret once, readable by its owner only, and give the same ever after.
+
+    Written aside and linked into place, so that a process that starts at the same moment finds either
+    nothing or all of it.
+    """
+    if not path.exists():
+        aside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+        aside.touch(mode=0o600)
+        aside.write_text(secrets.token_urlsafe(length), encoding="utf-8")
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(aside)
+        aside.unlink()
+    return path.read_text(encoding="utf-8").strip()
 
 
 def secrets_of(settings: Settings) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -173,6 +174,11 @@ async def connect(address: str | None = None) -> Client:
 async def connect_lazily() -> Client:
     """Prepare a connection that is made at its first use: webhooks are taken while Temporal is away."""
     return await Client.connect(**_connection(), plugins=[dunwell_plugin()], lazy=True)
+
+
+async def leave_temporal() -> None:
+    """Wait a moment before the process ends: one that ends at once may be crashed by the SDK's own threads."""
+    await asyncio.sleep(0.3)
 
 
 def _connection(address: str | None = None) -> ClientConnectConfig:

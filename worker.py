@@ -15,7 +15,7 @@ from errors import DunwellError
 from logs import configure_logs, forward_temporal_lines
 from registration import register
 from settings import Settings, load_settings, secrets_of
-from wiring import connect, make_workers, open_tools
+from wiring import connect, leave_temporal, make_workers, open_tools
 
 log = structlog.get_logger()
 
@@ -33,8 +33,7 @@ async def run(settings: Settings) -> None:
         await stop.wait()
         log.info("worker.stopping")
     log.info("worker.stopped")
-    # The SDK's own threads may crash a process that ends in the same moment.
-    await asyncio.sleep(0.3)
+    await leave_temporal()
 
 
 async def ended(task: asyncio.Task[None]) -> None:

@@ -16,8 +16,9 @@ from playwright.async_api import expect
 
 import credentials
 import embedded
-from local import free_port, local_settings, run_services
+from local import free_port, run_services
 from processors.sandbox import SandboxProcessor
+from settings import local_settings
 from store import accounts, campaigns, cases
 from store.accounts import NewAccount, Role
 from tests.integration.studio_side import CHEAP, PASSWORD

@@ -6,7 +6,8 @@ import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from local import free_port, local_settings, run_services
+from local import free_port, run_services
+from settings import local_settings
 from store import journal
 
 if TYPE_CHECKING:

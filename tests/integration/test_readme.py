@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local import Services, free_port, local_settings, run_services
+from local import Services, free_port, run_services
 from processors.sandbox import SandboxProcessor
+from settings import local_settings
 from store import cases, events
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlmodel import select
 
-from local import local_settings
+from settings import local_settings
 from store.campaigns import publish_library
 from store.database import Database
 from store.tables import CampaignVersionRow
