@@ -76,7 +76,8 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     # The driver's own transaction handling would begin late and break BEGIN IMMEDIATE.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    # The write-ahead log was turned on by ``schema.upgrade``, and stays on.
+    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

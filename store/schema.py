@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 from sqlmodel import SQLModel
 
 from store import studio_tables, tables
@@ -57,10 +59,28 @@ def upgrade(url: str, revision: str = "head") -> None:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7105311)")
         else:
+            _keep_a_log(connection)
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         command.upgrade(config, revision)
 
     _with_config(url, work)
+
+
+def _keep_a_log(connection: Connection) -> None:
+    """Turn SQLite's write-ahead log on, for good, so that nobody who reads waits for somebody who writes.
+
+    SQLite does not wait for other processes here, as it does everywhere else, so we do.
+    """
+    give_up = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        except OperationalError:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def downgrade(url: str, revision: str) -> None:

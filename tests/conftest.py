@@ -81,22 +81,28 @@ class Databases:
 
     def fresh(self, kind: str) -> str:
         """Give the address of a new database of a kind."""
-        return self._fresh_sqlite() if kind == SQLITE else self._fresh_postgresql()
-
-    def _fresh_sqlite(self) -> str:
-        self._made += 1
-        copy = self._folder / f"{self._made}.db"
+        if kind == POSTGRESQL:
+            return self._postgresql().make(like=postgres.TEMPLATE)
+        copy = self._new_file()
         shutil.copy(self._template, copy)
         return f"sqlite:///{copy}"
 
-    def _fresh_postgresql(self) -> str:
+    def empty(self, kind: str) -> str:
+        """Give the address of a database of a kind that was never migrated."""
+        return self._postgresql().make() if kind == POSTGRESQL else f"sqlite:///{self._new_file()}"
+
+    def _new_file(self) -> Path:
+        self._made += 1
+        return self._folder / f"{self._made}.db"
+
+    def _postgresql(self) -> postgres.PostgresServer:
         if self._server is None:
             try:
                 self._server = self._closing.enter_context(postgres.running())
             except postgres.PostgresMissing as missing:
                 _lacking(str(missing))
             schema.upgrade(self._server.make(postgres.TEMPLATE))
-        return self._server.make(like=postgres.TEMPLATE)
+        return self._server
 
 
 @pytest.fixture(scope="session")
