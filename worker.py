@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import sys
 from datetime import UTC, datetime
@@ -29,6 +30,8 @@ async def run(settings: Settings) -> None:
         for worker in make_workers(client, tools, charges_per_second=settings.charges_per_second):
             await stack.enter_async_context(worker)
         stack.push_async_callback(ended, asyncio.create_task(run_alerting(tools), name="alerting"))
+        # What is loaded by now stays: the garbage collector need not stop every workflow to go through it.
+        gc.freeze()
         log.info("worker.started", namespace=client.namespace, processors=sorted(tools.processors))
         await stop.wait()
         log.info("worker.stopping")

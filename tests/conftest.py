@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import shutil
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeGuard
 
 import pytest
 import structlog
@@ -33,6 +34,37 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Let what tests make be kept: the histories of scenarios with the order of their commands, and pictures."""
     parser.addoption("--record", action="store_true", help="keep the scenarios' histories in tests/replay")
     parser.addoption("--pictures", action="store_true", help="keep pictures of the studio in docs/pictures")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Keep Python's garbage collector from going through thousands of collected tests again and again.
+
+    Each time it stops every thread, on a slow machine for seconds, and a workflow that stands still for two is
+    a deadlock to Temporal.
+    """
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests belong together where pytest-xdist shares them out: a file's, and all that are on the stage.
+
+    What is on the stage comes first, since it takes longest; it waits much of the time, and so leaves room.
+    """
+    for item in items:
+        if _is_on_stage(item) or item.get_closest_marker("xdist_group") is None:
+            item.add_marker(
+                pytest.mark.xdist_group("stage" if _is_on_stage(item) else item.nodeid.partition("::")[0])
+            )
+    items.sort(key=lambda item: not _is_on_stage(item))
+
+
+def _is_on_stage(item: pytest.Item) -> TypeGuard[pytest.Function]:
+    return isinstance(item, pytest.Function) and "stage" in item.fixturenames
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -127,20 +159,21 @@ async def stage(
 ) -> AsyncIterator[Stage]:
     """Give the stage on which timelines are played, with all that this run asks for begun already.
 
-    With pytest-xdist a process cannot know which of them it will be given, and begins none.
+    With pytest-xdist too: one process is given all of them.
     """
     from tests.scenarios import stage as theatre  # noqa: PLC0415 -- wires all of Dunwell; few tests need it
 
     played_on = theatre.Stage(skipping, databases.fresh, tmp_path_factory.mktemp("scenarios"))
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        played_on.begin(_plays(request.session.items))
+    # What was loaded since the tests were collected stays, too.
+    gc.freeze()
+    played_on.begin(_plays(request.session.items))
     yield played_on
     await played_on.close()
 
 
 def _plays(items: list[pytest.Item]) -> Iterator[tuple[str, str]]:
     for item in items:
-        if isinstance(item, pytest.Function) and "stage" in item.fixturenames and hasattr(item, "callspec"):
+        if _is_on_stage(item) and hasattr(item, "callspec"):
             yield str(item.callspec.params["name"]), str(item.callspec.params["database"])
 
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import structlog
-from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
+from temporalio.client import WorkflowExecutionStatus, WorkflowQueryFailedError, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
@@ -220,12 +220,16 @@ async def ask(desk: Desk, row: CaseRow, name: WishName, wish: Wish, wish_id: str
 
 
 async def told(desk: Desk, row: CaseRow) -> CaseStatus:
-    """Give a case's whole story: from its workflow, or from the database once Temporal has forgotten it."""
+    """Give a case's whole story: from its workflow, else from the database.
+
+    The latter once Temporal has forgotten it, or where no worker can answer: one on an overloaded machine is told
+    that its workflow stands still (TMPRL1101), and nobody asks a second time for a query.
+    """
     handle = desk.temporal.get_workflow_handle(row.workflow_id)
     try:
         status: CaseStatus = await handle.query(contract.STATUS, result_type=CaseStatus)
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
+    except (RPCError, WorkflowQueryFailedError) as error:
+        if isinstance(error, RPCError) and error.status is not RPCStatusCode.NOT_FOUND:
             raise
         async with desk.tools.database.read() as session:
             entries = await journal.entries(session, row.id)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import pytest
+from temporalio.client import WorkflowQueryFailedError
 
-from campaigns.story import Lever, Outcome
+from campaigns.story import Lever, Outcome, Status
 from contract import FACTS, WISHES, FactName, WishName
 from tests.integration.web_side import API_KEY, until
+from web.intake import told
 
 if TYPE_CHECKING:
+    from temporalio.client import Client
+
     from store.tables import CaseRow
     from tests.integration.web_side import WebSide
 
@@ -298,6 +303,24 @@ async def test_a_cancel_says_by_whom_and_why_and_a_closed_case_is_a_normal_answe
 async def _late(web: WebSide, case: CaseRow, count: int) -> list[str] | None:
     found = await web.late_facts(case.id)
     return found if len(found) >= count else None
+
+
+class OutOfBreath:
+    """A Temporal whose workers are all too busy to answer a query."""
+
+    def get_workflow_handle(self, _: str) -> Self:
+        return self
+
+    async def query(self, *_: object, **__: object) -> object:
+        raise WorkflowQueryFailedError("[TMPRL1101] Potential deadlock detected")
+
+
+async def test_a_case_is_told_from_the_database_where_no_worker_can_answer(web: WebSide) -> None:
+    case = await web.failed("unanswered")
+    found = await told(dataclasses.replace(web.desk, temporal=cast("Client", OutOfBreath())), case)
+    assert (found.case_id, found.workflow_id, found.status) == (case.id, case.workflow_id, Status.WAITING)
+    assert found.sentence == case.sentence
+    assert [line.text for line in found.timeline] == [line.text for line in await web.journal(case.id)]
 
 
 async def test_a_case_that_nobody_knows_is_not_found(web: WebSide) -> None:
