@@ -12,6 +12,8 @@ DEVELOPMENT := $(VENV)/.development
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 # Written into the locks' headings, and so the same wherever they are made.
 COMPILE = $(BIN)/uv pip compile --quiet pyproject.toml --extra embedded
+# Each process starts servers of its own, and the longest group of tests cannot be split (tests/conftest.py).
+SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 COMPILE_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url
 UV := uv==0.13.9
 
@@ -28,10 +30,10 @@ demo: $(RUNTIME) ## Play a failed payment from end to end (KEEP=1 leaves everyth
 up: $(RUNTIME) ## Run everything on this machine: Temporal, worker, web side
 	@$(BIN)/python starter.py up $(ARGS)
 
-test: $(DEVELOPMENT) ## Run all tests
+test: $(DEVELOPMENT) ## Run all tests, in a process for each core (ARGS="-n 0": in one)
 	@$(BIN)/python tests/stand_ins/prepare_stripe_world.py \
 		|| echo "The stand-in for Stripe is not there: its tests are skipped."
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 lint: $(DEVELOPMENT) ## Check style, types, who imports whom, and the campaigns that ship
 	@$(BIN)/ruff check .

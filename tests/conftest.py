@@ -8,11 +8,12 @@ import logging
 import os
 import shutil
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, NoReturn, TypeGuard
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 import structlog
 from temporalio.testing import WorkflowEnvironment
+from xdist.scheduler import LoadFileScheduling
 
 import embedded
 import registration
@@ -24,9 +25,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
+    from xdist.remote import Producer
+
     from tests.scenarios.stage import Stage
 
 TIME_SKIPPING = ("--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true")
+# What one process has to run, where several share the tests: what is played on the stage, so that no timeline
+# is played twice and several wait side by side, and what takes the fixed ports of ``up``.
+PLAYED = ("tests/replay/", "tests/scenarios/")
+ON_FIXED_PORTS = ("tests/integration/test_command_line.py", "tests/integration/test_move_commands.py")
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 
 
@@ -49,22 +56,24 @@ def pytest_collection() -> Iterator[None]:
     gc.enable()
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests belong together where pytest-xdist shares them out: a file's, and all that are on the stage.
-
-    What is on the stage comes first, since it takes longest; it waits much of the time, and so leaves room.
-    """
-    for item in items:
-        if _is_on_stage(item) or item.get_closest_marker("xdist_group") is None:
-            item.add_marker(
-                pytest.mark.xdist_group("stage" if _is_on_stage(item) else item.nodeid.partition("::")[0])
-            )
-    items.sort(key=lambda item: not _is_on_stage(item))
+    """Begin with what is played: it takes longest, and waits so much that others have room beside it."""
+    items.sort(key=lambda item: not item.nodeid.startswith(PLAYED))
 
 
-def _is_on_stage(item: pytest.Item) -> TypeGuard[pytest.Function]:
-    return isinstance(item, pytest.Function) and "stage" in item.fixturenames
+class FilesTogether(LoadFileScheduling):  # type: ignore[misc] # xdist ships no types
+    """Shares tests out among the processes of pytest-xdist: file by file, but for what belongs together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        for together in (PLAYED, ON_FIXED_PORTS):
+            if nodeid.startswith(together):
+                return together[0]
+        return str(super()._split_scope(nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesTogether:
+    """Give the scheduler, whichever ``--dist`` was asked for."""
+    return FilesTogether(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -173,7 +182,7 @@ async def stage(
 
 def _plays(items: list[pytest.Item]) -> Iterator[tuple[str, str]]:
     for item in items:
-        if _is_on_stage(item) and hasattr(item, "callspec"):
+        if isinstance(item, pytest.Function) and "stage" in item.fixturenames and hasattr(item, "callspec"):
             yield str(item.callspec.params["name"]), str(item.callspec.params["database"])
 
 
