@@ -131,7 +131,10 @@ class PaymentActivities(StepActivities):
         if invoice.pending:
             return await self._held(at, step.id, UNAVAILABLE_HOLD, "another payment of it is being processed")
         attempt = await self._claim(at, story, step)
-        return await self._settled(at, story, attempt, await self._charge(at, attempt))
+        answer = await self._charge(at, attempt)
+        if answer.result is ChargeResult.PENDING:
+            return await self._under_way(at, step, attempt, answer)
+        return await self._settled(at, story, attempt, answer)
 
     async def _look(self, at: Stand) -> Report:
         story = await self._learn(at, await self._read(at))
@@ -254,6 +257,13 @@ class PaymentActivities(StepActivities):
                 row.doubt = "stored" if error.replayed_for_key else "lost"
                 session.add(row)
             raise
+
+    async def _under_way(self, at: Stand, step: Plan, row: AttemptRow, answer: ChargeAnswer) -> Report:
+        """Wait for a bank that answers in days; the invoice tells what it says, and the key never will."""
+        async with self._tools.database.begin() as session:
+            row.doubt, row.payment = "stored", answer.payment
+            session.add(row)
+        return await self._held(at, step.id, UNAVAILABLE_HOLD, "the bank settles this payment in a few days")
 
     async def _settled(self, at: Stand, story: Story, row: AttemptRow, answer: ChargeAnswer) -> Report:
         if answer.result is ChargeResult.NOTHING_TO_PAY:

@@ -44,6 +44,7 @@ class Decline:
     network_advice: str | None = None
     method: str | None = None
     payment: str | None = None
+    charge: str | None = None
 
 
 def identifier(value: object) -> str | None:
@@ -136,6 +137,7 @@ def decline_in(error: Body) -> Decline:
         network_advice=text(error.get("network_advice_code")),
         method=identifier(error.get("payment_method") or error.get("source")),
         payment=identifier(error.get("payment_intent")) or text(error.get("charge")),
+        charge=text(error.get("charge")),
     )
 
 
@@ -159,4 +161,5 @@ def decline_of(invoice: Body, charge: Body = NOTHING) -> Decline | None:
         network_advice=text(outcome.get("network_advice_code")),
         method=identifier(charge.get("payment_method")),
         payment=identifier(charge.get("payment_intent")) or identifier(charge),
+        charge=identifier(charge),
     )

@@ -184,9 +184,11 @@ def test_a_failure_reads_the_same_from_old_and_new_places() -> None:
 def test_a_charge_alone_tells_its_reason_by_its_outcome() -> None:
     outcome = {"type": "issuer_declined", "reason": "stolen_card", "advice_code": "do_not_try_again"}
     failed = charge("failed", failure_code="card_declined", outcome=outcome)
-    assert decline_of(old(), failed) == Decline(code="stolen_card", advice="do_not_try_again", payment="pi_1")
+    assert decline_of(old(), failed) == Decline(
+        code="stolen_card", advice="do_not_try_again", payment="pi_1", charge="ch_1"
+    )
     expired = charge("failed", failure_code="expired_card", outcome={"reason": "generic_decline"})
-    assert decline_of(old(), expired) == Decline(code="expired_card", payment="pi_1")
+    assert decline_of(old(), expired) == Decline(code="expired_card", payment="pi_1", charge="ch_1")
 
 
 def test_what_was_declined_before_it_was_paid_is_no_decline_any_more() -> None:
