@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 from errors import AnswerLost, NotKnown, ProcessorError, ProcessorUnavailable
 from processors import sandbox_events
 from processors.protocol import Invoice, InvoiceState, PaidBy
+from processors.sandbox_attempts import invoice_facts
 from processors.sandbox_charges import (
     answer_of,
     begin,
     in_flight,
-    invoice_facts,
     owned_invoice,
     times_of,
 )
@@ -78,8 +78,11 @@ class SandboxProcessor(SandboxDrive):
 
     A customer without a card is declined with the code ``no_payment_method``. A charge of an invoice
     that is not open, or of nothing, is answered ``nothing_to_pay`` and uses up no word of the script.
-    An open invoice always has a ``confirm_url``; it is ``pending`` while a slow charge is on its way or
-    ``set_pending`` says so, not while the customer is asked to confirm.
+    An open invoice always has a ``confirm_url``; it is ``pending`` while a slow charge is on its way, a debit
+    is with the bank or ``set_pending`` says so, not while the customer is asked to confirm.
+
+    A bank answers by the books' own time: the latest that a request or a driving method has told, or the
+    wall clock's if that is later; an event tells of it. Until then other charges are not taken.
     """
 
     name = "sandbox"

@@ -70,6 +70,10 @@ SCHEMA = (
         number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, type TEXT NOT NULL, at TEXT NOT NULL,
         body TEXT NOT NULL)""",
 )
+# Made last, since books of an earlier version get its column only by then.
+INDEXES = (
+    "CREATE INDEX IF NOT EXISTS requests_with_the_bank ON requests (invoice) WHERE result = 'pending'",
+)
 # Columns that books of an earlier version lack.
 ADDED = (
     ("invoices", "interval", "TEXT"),
@@ -322,6 +326,8 @@ def _open(file: Path) -> sqlite3.Connection:
             for statement in SCHEMA:
                 connection.execute(statement)
             _add_columns(connection)
+            for statement in INDEXES:
+                connection.execute(statement)
             connection.execute("INSERT OR IGNORE INTO facts VALUES ('books', ?)", (secrets.token_hex(4),))
     except BaseException:
         connection.close()
