@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from campaigns.declines import NO_CARD, Ask, Verdict
+from campaigns.advice import learn_from_decline
+from campaigns.declines import Ask
 from campaigns.story import LEVERS, Ending, Lever, Outcome, Pending, Story, Trigger
 from processors.protocol import ChargeAnswer, ChargeResult, Invoice, InvoiceState, PaidBy
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from campaigns.declines import Verdict
     from store.tables import AttemptRow
 
 
@@ -41,6 +43,9 @@ def learn_from_invoice(
             "has_card": True,
             "method": card,
             "ask": Ask.NOTHING,
+            "advised": None,
+            "few_until": None,
+            "revoked": False,
             "pending": Pending(id=f"card.{card}", trigger=Trigger.CARD_UPDATED, method=card),
             "seen": (*story.seen, f"card:{card}:"),
         }
@@ -118,6 +123,7 @@ def learn_from_charge(
     attempt, trigger, same_card = row.attempt, Trigger(row.trigger), row.method == story.method
     changes: dict[str, object] = {
         "done": {**story.done, attempt: now},
+        "advised": None,
         "charges": story.charges + 1,
         "scheduled_charges": story.scheduled_charges + (trigger is Trigger.SCHEDULE),
         "last_charge_at": now,
@@ -136,7 +142,7 @@ def learn_from_charge(
         changes |= {"ask": Ask.CONFIRM, "decline": answer.decline or "authentication_required"}
         changes["decline_class"] = "needs-customer-action"
     elif verdict is not None and same_card:
-        changes |= learn_from_decline(story, verdict)
+        changes |= learn_from_decline(story.model_copy(update=changes), verdict, now)
     if trigger is Trigger.CARD_UPDATED:
         changes["card_notice"] = f"{attempt}.message"
     return story.model_copy(update=changes)
@@ -154,19 +160,3 @@ def without_attempt(story: Story, attempt: str) -> Story:
     if story.pending and story.pending.id == attempt:
         changes["pending"] = None
     return story.model_copy(update=changes)
-
-
-def learn_from_decline(story: Story, verdict: Verdict) -> dict[str, object]:
-    """Give the changes that a decline makes: its reason, what to ask for, and whether the card is done with."""
-    changes: dict[str, object] = {
-        "decline": verdict.code,
-        "decline_class": str(verdict.kind),
-        "disclose": verdict.disclose,
-        "ask": verdict.ask,
-    }
-    if verdict.code == NO_CARD:
-        changes["has_card"] = False
-    card = story.method or "default"
-    if not verdict.charge_again and verdict.ask is not Ask.CONFIRM and card not in story.blocked:
-        changes["blocked"] = (*story.blocked, card)
-    return changes

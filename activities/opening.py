@@ -10,10 +10,11 @@ from temporalio import activity
 import contract
 import keys
 from activities import choosing
-from activities.findings import learn_from_decline, learn_from_invoice
+from activities.findings import learn_from_invoice
 from activities.standing import hold_everybody
 from activities.tools import Tools, give_up, is_last_try, try_again, virtual_now
 from activities.turn import conclude, course_of, ids, money
+from campaigns.advice import learn_from_decline
 from campaigns.money import spell_money
 from campaigns.segments import Failure
 from campaigns.story import Action, Ending, Outcome, Plan, Status, Story
@@ -235,7 +236,7 @@ class OpeningActivities:
         story = _blank_story(order, workflow, now).model_copy(update=known)
         if decline is None:
             return story
-        learnt = learn_from_decline(story, self._tools.declines.judge(decline, advice))
+        learnt = learn_from_decline(story, self._tools.declines.judge(decline, advice), story.failed_at)
         return story.model_copy(update={**learnt, "first_decline": learnt["decline"]})
 
     def _why_not_worked(self, campaign: Campaign, invoice: Invoice, excluded: str | None) -> Ending | None:

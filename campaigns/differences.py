@@ -159,6 +159,7 @@ WHOLE: Words = {
     "minimum": ("smallest amount that is worked", spell),
     "grace": ("time in which access stays full", spell),
     "retries": ("most scheduled charges in one case", spell),
+    "extra_charges": ("charges besides the steps", spell),
     "spacing": ("least time between two mails", spell),
 }
 TAKES: Words = {
@@ -208,6 +209,7 @@ MESSAGES: Words = {
     "failed": ("after a failed charge", spell),
     "new_card": ("where a new card is needed", spell),
     "confirm": ("where the bank asks for a confirmation", spell),
+    "revoked": ("where the customer told the bank to stop the payments", spell),
     "card_declined": ("after a new card was declined", spell),
     "last_notice": ("a late last notice", spell),
     "receipt": ("when the payment has come", spell),

@@ -132,12 +132,13 @@ class Messages(Part):
     """Templates by occasion.
 
     A step that sends ``failed`` sends ``new_card`` or ``confirm`` in its place when that is what the
-    customer has to do; a message with a purpose of its own (``last_notice``, say) is kept and adapts.
+    customer has to do, and ``revoked`` when the customer told the bank to stop such payments; a message with a purpose of its own (``last_notice``, say) is kept and adapts.
     """
 
     failed: Name = "payment_failed"
     new_card: Name = "new_card_needed"
     confirm: Name = "confirm_payment"
+    revoked: Name = "did_you_mean_to_cancel"
     card_declined: Name = "card_declined"
     last_notice: Name = "last_notice"
     receipt: Name | None = None
@@ -179,6 +180,10 @@ class Campaign(Part):
     )
     retries: int = Field(
         default=8, ge=0, le=20, description="Most scheduled charges in one case (a card update's is extra)."
+    )
+    extra_charges: bool = Field(
+        default=True,
+        description="Charge besides the steps when the issuer names a time, or soon after technical trouble.",
     )
     spacing: Duration = Field(
         default=timedelta(hours=12), description="Least time between two mails to one customer."

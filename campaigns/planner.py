@@ -24,6 +24,7 @@ from campaigns.due import (
 )
 from campaigns.durations import spell_duration
 from campaigns.schedule import (
+    ADVISED,
     FAREWELL,
     FINAL,
     NOTICE,
@@ -73,6 +74,8 @@ def template_for(campaign: Campaign, story: Story, template: str) -> str:
     """Give the template that fits what the customer has to do, in place of the ordinary notice."""
     if template != campaign.messages.failed:
         return template
+    if story.revoked:
+        return campaign.messages.revoked
     if story.ask is Ask.CONFIRM:
         return campaign.messages.confirm
     if story.ask is Ask.NEW_CARD or not story.has_card:
@@ -135,7 +138,9 @@ def _at_once(campaign: Campaign, story: Story, now: datetime) -> Plan | None:
             action=Action.CHARGE,
             id=story.pending.id,
             at=not_before_hold(story, story.pending.id, now),
-            why=held.why if held else words.get(story.pending.trigger, "charge at once"),
+            why=_with_budget(
+                story, held.why if held else words.get(story.pending.trigger, "charge at once")
+            ),
             trigger=story.pending.trigger,
             method=story.pending.method,
         )
@@ -262,6 +267,8 @@ def _final_action(campaign: Campaign, story: Story, now: datetime) -> Plan:
 
 def _step_plan(campaign: Campaign, story: Story, part: Due, at: datetime, every: Sequence[Due]) -> Plan:
     step = part.step
+    if step is ADVISED:
+        return _advised_plan(story, part, at)
     why = f"step {step.id}: {spell_time(campaign, story, part, at)}"
     if story.hold and story.hold.covers(part.id) and at >= story.hold.until:
         why = story.hold.why
@@ -271,6 +278,7 @@ def _step_plan(campaign: Campaign, story: Story, part: Due, at: datetime, every:
         why = f"{why}; only if the customer has opened a mail or used a link by then"
     common = {"id": part.id, "at": at, "why": why, "step": step.id}
     if part.kind == CHARGE:
+        common["why"] = _with_budget(story, why)
         return Plan(action=Action.CHARGE, trigger=Trigger.SCHEDULE, method=story.method, **common)
     if part.kind == ACCESS:
         return Plan(action=Action.ACCESS, access=step.access, **common)
@@ -282,6 +290,24 @@ def _step_plan(campaign: Campaign, story: Story, part: Due, at: datetime, every:
             **common,
         )
     return Plan(action=Action.ALERT, note=_question(part) if part.kind == ASK else step.alert, **common)
+
+
+def _advised_plan(story: Story, part: Due, at: datetime) -> Plan:
+    assert story.advised is not None
+    held = story.hold if story.hold and story.hold.covers(part.id) and at >= story.hold.until else None
+    return Plan(
+        action=Action.CHARGE,
+        id=part.id,
+        at=at,
+        why=_with_budget(story, held.why if held else story.advised.why),
+        trigger=Trigger.SCHEDULE,
+        method=story.method,
+    )
+
+
+def _with_budget(story: Story, why: str) -> str:
+    """Add how often the card has been tried, as far as its network limits that."""
+    return f"{why}; {story.budget}" if story.budget else why
 
 
 def _question(part: Due) -> str:

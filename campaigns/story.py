@@ -98,6 +98,19 @@ class Hold(Value):
         return action == self.action or action in self.also
 
 
+class Advised(Value):
+    """When the card may be tried again, by the issuer's word or after a trouble of the machines, and why.
+
+    ``exact``: the issuer named the time, and nothing is charged on schedule before it. ``id`` is the
+    action's of a charge that is made then because no step of the campaign has one by that time.
+    """
+
+    id: str
+    at: Moment
+    why: str
+    exact: bool = True
+
+
 class Pause(Value):
     """A person's stop of everything scheduled; ``until`` None lasts until somebody resumes."""
 
@@ -136,6 +149,9 @@ class Story(Value):
     known. ``put_past`` are those among ``passed`` that only a move to another version left behind: a further
     move takes them up again. ``opened_at`` and ``clicked_at`` are the first time that a mail was opened or a link used.
     ``awake_until`` is how long the customer waits for an answer to what they did by hand, at whatever hour.
+    ``few_until`` is how many scheduled charges there may be while the decline code is one that nobody knows.
+    ``revoked`` says that the customer told the bank to stop such payments. ``budget`` says how often the card has
+    been tried, such as ``3 of 20 attempts used``.
     """
 
     case_id: str
@@ -172,6 +188,10 @@ class Story(Value):
     charges: int = 0
     scheduled_charges: int = 0
     last_charge_at: Moment | None = None
+    advised: Advised | None = None
+    few_until: int | None = None
+    revoked: bool = False
+    budget: str = ""
     done: dict[str, Moment] = {}
     passed: tuple[str, ...] = ()
     put_past: tuple[str, ...] = ()
