@@ -23,7 +23,7 @@ import console
 import demo as show
 import move_commands
 import what_if_command
-from campaigns.declines import DeclineTable
+from campaigns.declines import DeclineTable, Said
 from campaigns.simulation import Sample, begin, simulate
 from campaigns.story import Outcome, Status
 from commands import (
@@ -332,7 +332,7 @@ def preview(
     async def run() -> None:
         found = await named_campaign(campaign)
         failed_at = datetime.now(UTC).replace(microsecond=0)
-        verdict = DeclineTable(campaigns.decline_codes()).judge(decline)
+        verdict = DeclineTable(campaigns.decline_codes()).judge(Said(decline), failed_at.date())
         if not verdict.known:
             raise BadInput(f"no decline code is called '{decline}': see campaigns/data/decline_codes.csv")
         story = begin(found, Sample(failed_at, verdict, has_card=not no_card))

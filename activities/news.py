@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from activities.findings import nothing_pending
 from activities.turn import flagged
 from campaigns.advice import learn_from_decline
-from campaigns.declines import Ask
+from campaigns.declines import Ask, Said
 from campaigns.planner import AWAKE
 from campaigns.schedule import end_at
 from campaigns.story import Ending, Outcome, Pending, Story
@@ -113,7 +113,7 @@ def _card_updated(story: Story, fact: CardUpdated) -> Taken:
 
 
 def _failed_again(story: Story, fact: PaymentFailed, declines: DeclineTable, now: datetime) -> Taken:
-    verdict = declines.judge(fact.decline, fact.advice)
+    verdict = declines.judge(Said(fact.decline, fact.advice), now.date())
     changes: dict[str, object] = {"charges": story.charges + 1}
     # Today's Stripe events do not say why; a reason that is not given must not replace one that was.
     if fact.decline and fact.method in {None, story.method}:

@@ -15,6 +15,7 @@ from activities.standing import hold_everybody
 from activities.tools import Tools, give_up, is_last_try, try_again, virtual_now
 from activities.turn import conclude, course_of, ids, money
 from campaigns.advice import learn_from_decline
+from campaigns.declines import Said
 from campaigns.money import spell_money
 from campaigns.segments import Failure
 from campaigns.story import Action, Ending, Outcome, Plan, Status, Story
@@ -236,7 +237,7 @@ class OpeningActivities:
         story = _blank_story(order, workflow, now).model_copy(update=known)
         if decline is None:
             return story
-        learnt = learn_from_decline(story, self._tools.declines.judge(decline, advice), story.failed_at)
+        learnt = learn_from_decline(story, self._tools.declines.judge(Said(decline, advice), now.date()), story.failed_at)
         return story.model_copy(update={**learnt, "first_decline": learnt["decline"]})
 
     def _why_not_worked(self, campaign: Campaign, invoice: Invoice, excluded: str | None) -> Ending | None:

@@ -20,6 +20,7 @@ from activities.tools import (
     try_again,
 )
 from activities.turn import conclude, flagged, ids, money
+from campaigns.declines import Said
 from campaigns.document import FinalAction
 from campaigns.story import Action, Ending, Outcome, Story, Trigger, Unsettled
 from contract import Order, Report
@@ -274,7 +275,7 @@ class PaymentActivities(StepActivities):
             return await self._conclude(at, without_attempt(story, row.attempt))
         verdict = None
         if answer.result is ChargeResult.DECLINED:
-            verdict = self._tools.declines.judge(answer.decline, answer.advice)
+            verdict = self._tools.declines.judge(Said(answer.decline, answer.advice), at.now.date())
         trigger = Trigger(row.trigger)
         story = learn_from_charge(story, row, answer, verdict, at.now)
         words = {

@@ -22,7 +22,7 @@ from campaigns.grammar import AmountRange, CountRange
 from campaigns.segments import Takes
 from campaigns.simulation import Customer, Happened, Sample, begin, simulate
 from campaigns.story import Action
-from tests.unit.test_declines import TABLE
+from tests.unit.test_declines import verdict_of
 from wiring import known_anywhere
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def test_a_table_says_what_happens(example: Example, table: str) -> None:
     zone = ZoneInfo(first[2])
     failed_at = datetime.fromisoformat(first[1]).replace(tzinfo=zone).astimezone(UTC)
     campaign = campaign_of(example)
-    verdict, arm = TABLE.judge(first[3]), assign(campaign, "ada")
+    verdict, arm = verdict_of(first[3]), assign(campaign, "ada")
     sample = Sample(failed_at, verdict, timezone=first[2], country=first[4], arm=arm)
     story = begin(campaign, sample)
     found = [

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from campaigns.declines import Ask, DeclineClass
 from campaigns.document import AccessLevel, Campaign, FinalAction
 from campaigns.story import Story
-from tests.unit.test_declines import TABLE
+from tests.unit.test_declines import verdict_of
 
 Document = dict[str, Any]
 
@@ -200,7 +200,7 @@ def arms(draw: st.DrawFn) -> list[Document]:
 def failures(draw: st.DrawFn) -> Story:
     """A case as it is opened, before a campaign is chosen for it."""
     code = draw(st.sampled_from(CODES))
-    verdict = TABLE.judge(code)
+    verdict = verdict_of(code)
     blocked = not verdict.charge_again and verdict.ask is not Ask.CONFIRM
     return Story(
         case_id=f"case_{draw(st.integers(0, 9))}",

@@ -33,7 +33,7 @@ from campaigns.story import (
 from contract import Approve, Cancel, Fact, MoveToVersion, PaymentSucceeded, ResumeCase, Wish
 from processors.protocol import ChargeAnswer, ChargeResult
 from store.tables import AttemptRow
-from tests.unit.test_declines import TABLE
+from tests.unit.test_declines import TABLE, verdict_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -283,7 +283,7 @@ class PlayedCase:
                 answer, ChargeResult.DECLINED
             )
             given = ChargeAnswer(result, decline=answer if result is ChargeResult.DECLINED else None)
-            verdict = TABLE.judge(answer) if result is ChargeResult.DECLINED else None
+            verdict = verdict_of(answer) if result is ChargeResult.DECLINED else None
             known: dict[str, Any] = {
                 "attempt": step.id,
                 "key": step.id,

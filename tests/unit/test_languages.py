@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from campaigns.declines import Ask, DeclineTable
+from campaigns.decline_rows import DUNWELL, STRIPE
+from campaigns.declines import Ask
 from campaigns.document import FinalAction
 from messaging.rendering import TEMPLATES
-from tests.unit.mail_story import ASKING, FACTS, LIBRARY, RENDERER, TELLING, Reader, every_case, said
+from tests.unit.mail_story import ASKING, FACTS, RENDERER, TELLING, Reader, every_case, said
+from tests.unit.test_declines import TABLE, verdict_of
 
 if TYPE_CHECKING:
     from messaging.documents import Document, Filled
@@ -251,7 +253,6 @@ def test_a_customer_is_addressed_politely_and_blamed_for_nothing(language: str, 
 
 @every_language
 def test_every_reason_that_may_be_told_is_told_in_the_language(language: str) -> None:
-    table = DeclineTable((LIBRARY.parent / "data" / "decline_codes.csv").read_text())
     document = document_of("payment_failed", language)
     facts = replace(FACTS, locale=language)
 
@@ -262,8 +263,8 @@ def test_every_reason_that_may_be_told_is_told_in_the_language(language: str) ->
     nothing, unheard_of = reason(None), reason("a code that nobody has heard of")
     assert unheard_of.startswith(nothing)
     assert "nobody" not in unheard_of
-    for code in table.codes():
-        verdict, words = table.judge(code), code.replace("_", " ")
+    for code in TABLE.codes(STRIPE, DUNWELL):
+        verdict, words = verdict_of(code), code.replace("_", " ")
         if verdict.disclose and verdict.ask is not Ask.CONFIRM:
             assert reason(words) not in {nothing, unheard_of}, words
             assert words not in reason(words)

@@ -29,7 +29,7 @@ from tests.unit.planner_story import (
     stories,
     story,
 )
-from tests.unit.test_declines import TABLE
+from tests.unit.test_declines import TABLE, verdict_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -38,7 +38,7 @@ MINUTE = 1 / 24 / 60
 
 
 def played(campaign: Campaign, decline: str, *, has_card: bool = True) -> list[tuple[float, str]]:
-    case = begin(campaign, Sample(DAY_0, TABLE.judge(decline), has_card=has_card))
+    case = begin(campaign, Sample(DAY_0, verdict_of(decline), has_card=has_card))
     plans = [item.plan for item in simulate(campaign, case, DAY_0) if item.plan]
     return [((step.at - DAY_0) / timedelta(days=1), step.id) for step in plans if step.at]
 
@@ -266,5 +266,5 @@ def test_every_campaign_comes_to_an_end_and_does_nothing_twice(
     assert [at for at, _ in steps] == sorted(at for at, _ in steps)
     charges = [step for step in ids if step.endswith(".charge")]
     assert len(charges) <= campaign.retries
-    if not has_card or not TABLE.judge(decline).charge_again:
+    if not has_card or not verdict_of(decline).charge_again:
         assert charges == []

@@ -10,7 +10,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaigns.declines import Ask, DeclineTable
+from campaigns.decline_rows import DUNWELL, STRIPE
+from campaigns.declines import Ask
 from campaigns.document import Campaign, FinalAction
 from errors import BadInput
 from messaging.wording import single_line
@@ -26,6 +27,7 @@ from tests.unit.mail_story import (
     render,
     said,
 )
+from tests.unit.test_declines import TABLE, verdict_of
 
 
 def test_every_template_that_a_shipped_campaign_names_exists() -> None:
@@ -132,8 +134,7 @@ def test_the_bank_s_reason_is_told_only_where_it_may_be() -> None:
 
 
 def test_a_reason_is_told_in_words_that_a_person_understands() -> None:
-    table = DeclineTable((LIBRARY.parent / "data" / "decline_codes.csv").read_text())
-    told = {code.replace("_", " "): table.judge(code) for code in table.codes()}
+    told = {code.replace("_", " "): verdict_of(code) for code in TABLE.codes(STRIPE, DUNWELL)}
     for words, verdict in told.items():
         if not verdict.disclose or verdict.ask is Ask.CONFIRM:
             continue
