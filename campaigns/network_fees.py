@@ -76,7 +76,7 @@ class NetworkFees:
         ``country`` is the card's, ``home`` the merchant's. What names a country goes before what holds
         everywhere; where it is not known whether a border is crossed, the dearer is meant.
         """
-XX
+        reaches: tuple[str, ...] = REACHES
         if country and home:
             reaches = (DOMESTIC if country.upper() == home.upper() else CROSS_BORDER, ANY)
         found = [
