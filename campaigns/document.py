@@ -132,7 +132,8 @@ class Messages(Part):
     """Templates by occasion.
 
     A step that sends ``failed`` sends ``new_card`` or ``confirm`` in its place when that is what the
-    customer has to do, and ``revoked`` when the customer told the bank to stop such payments; a message with a purpose of its own (``last_notice``, say) is kept and adapts.
+    customer has to do. In place of all three goes ``revoked``, a question, where the customer told the bank to
+    stop such payments. A message with a purpose of its own (``last_notice``, say) is kept and adapts.
     """
 
     failed: Name = "payment_failed"

@@ -71,15 +71,19 @@ def plan(campaign: Campaign, story: Story, now: datetime, every: Sequence[Due] |
 
 
 def template_for(campaign: Campaign, story: Story, template: str) -> str:
-    """Give the template that fits what the customer has to do, in place of the ordinary notice."""
-    if template != campaign.messages.failed:
+    """Give the template that fits what the customer has to do, in place of the ordinary notice.
+
+    Whoever told the bank to stop is not dunned for a card but asked, also by a step that names that notice.
+    """
+    messages = campaign.messages
+    if story.revoked and template in {messages.failed, messages.new_card, messages.confirm}:
+        return messages.revoked
+    if template != messages.failed:
         return template
-    if story.revoked:
-        return campaign.messages.revoked
     if story.ask is Ask.CONFIRM:
-        return campaign.messages.confirm
+        return messages.confirm
     if story.ask is Ask.NEW_CARD or not story.has_card:
-        return campaign.messages.new_card
+        return messages.new_card
     return template
 
 
@@ -138,9 +142,7 @@ def _at_once(campaign: Campaign, story: Story, now: datetime) -> Plan | None:
             action=Action.CHARGE,
             id=story.pending.id,
             at=not_before_hold(story, story.pending.id, now),
-            why=_with_budget(
-                story, held.why if held else words.get(story.pending.trigger, "charge at once")
-            ),
+            why=_with_budget(story, held.why if held else words.get(story.pending.trigger, "charge at once")),
             trigger=story.pending.trigger,
             method=story.pending.method,
         )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from campaigns.declines import Ask
 from campaigns.document import AccessLevel, Campaign, End, FinalAction, Messages, Step
 from campaigns.due import next_charge_at, overtaken
-from campaigns.planner import plan
+from campaigns.planner import plan, template_for
 from campaigns.reading import read_campaign
 from campaigns.schedule import end_at
 from campaigns.simulation import Sample, begin, simulate
@@ -159,6 +159,13 @@ def test_a_payment_to_be_confirmed_is_not_charged_and_the_mail_asks_for_it() -> 
     step = next_of(story(ask=Ask.CONFIRM, decline="authentication_required"), 3)
     assert (step.action, step.template) == (Action.MESSAGE, "confirm_payment")
     assert next_charge_at(CAMPAIGN, story(ask=Ask.CONFIRM), day(3)) is None
+
+
+@pytest.mark.parametrize("named", ["payment_failed", "new_card_needed", "confirm_payment"])
+@pytest.mark.parametrize("ask", [Ask.NOTHING, Ask.NEW_CARD, Ask.CONFIRM])
+def test_whoever_told_the_bank_to_stop_is_asked_and_not_dunned(named: str, ask: Ask) -> None:
+    assert template_for(CAMPAIGN, story(revoked=True, ask=ask), named) == "did_you_mean_to_cancel"
+    assert template_for(CAMPAIGN, story(revoked=True, ask=ask), "last_notice") == "last_notice"
 
 
 def test_a_promise_lets_mails_rest_until_its_day() -> None:
