@@ -19,7 +19,7 @@ from campaigns.durations import spell_moment
 from campaigns.network_fees import NEVER
 from errors import NotKnown
 from store import card_attempts, cards
-from store.card_attempts import COUNTING, State
+from store.card_attempts import COUNTING, Source, State
 from store.database import insert_once
 from store.journal import plain
 from store.ledger_tables import CardAttemptRow, CardRow
@@ -110,11 +110,6 @@ async def settle(
     from now on. ``Result.OPEN`` only adds the id. Raises NotKnown where nothing was claimed under the key.
     """
     row = await _of_key(session, key)
-    if charge and charge != row.charge:
-        twin = await card_attempts.of_charge(session, row.processor, row.account, charge)
-        if twin is not None:
-            await session.delete(twin)
-            await session.flush()
     await _settle(session, row, result, rules, now, charge, decline)
 
 
@@ -292,7 +287,8 @@ async def _settle(
     if row.state not in COUNTING:
         # It was sent after all; when is not known better.
         row.at, row.reason, row.state = now, None, State.OPEN
-    row.charge = row.charge or charge
+    if charge and row.charge is None:
+        await _take_charge(session, row, charge)
     if result is not Result.OPEN and row.state != result:
         row.state, row.settled_at = State(result), now
     if result is Result.DECLINED:
@@ -302,6 +298,18 @@ async def _settle(
         row.decline, row.fee, row.fee_currency = None, None, None
     session.add(row)
     await session.flush()
+
+
+async def _take_charge(session: AsyncSession, row: CardAttemptRow, charge: str) -> None:
+    """Give an attempt its charge; where that was told of before as somebody else's, the two become one."""
+    twin = await card_attempts.of_charge(session, row.processor, row.account, charge)
+    if twin is not None and twin.source == Source.OURS:
+        # Two claims of ours cannot be one charge: both go on counting, and a person may look.
+        return
+    if twin is not None:
+        await session.delete(twin)
+        await session.flush()
+    row.charge = charge
 
 
 async def _fee(session: AsyncSession, row: CardAttemptRow, rules: Rules) -> tuple[int | None, str | None]:
