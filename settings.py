@@ -68,6 +68,12 @@ class Settings(BaseSettings):
     )
     link_days: int = Field(default=60, ge=1, le=365, description="how long a customer's link works")
 
+    facts_folder: Path | None = Field(
+        default=None,
+        description="a folder with your own decline_codes.csv, network_retry_limits.csv or network_fees.csv,"
+        " laid over those that ship",
+    )
+
     default_campaign: str = "standard"
     charges_per_second: float = Field(
         default=20.0, gt=0, description="most charges a second, all workers together"

@@ -23,7 +23,7 @@ import console
 import demo as show
 import move_commands
 import what_if_command
-from campaigns.declines import DeclineTable, Said
+from campaigns.declines import Said
 from campaigns.simulation import Sample, begin, simulate
 from campaigns.story import Outcome, Status
 from commands import (
@@ -32,6 +32,7 @@ from commands import (
     configure,
     faults_of,
     find_case,
+    is_installed,
     json_object,
     named_campaign,
     open_desk,
@@ -44,7 +45,8 @@ from local import free_port, local_settings, run_services, run_web_alone
 from logs import configure_logs, forward_temporal_lines
 from processors.sandbox import SandboxProcessor
 from settings import load_settings, secrets_of
-from store import campaigns, cases, customers, schema, switches
+from store import cases, customers, schema, switches
+from store.facts import read_facts
 from web.intake import ask, open_case, tell, told
 from wiring import open_tools
 from worker import stopped_by_signal
@@ -332,7 +334,8 @@ def preview(
     async def run() -> None:
         found = await named_campaign(campaign)
         failed_at = datetime.now(UTC).replace(microsecond=0)
-        verdict = DeclineTable(campaigns.decline_codes()).judge(Said(decline), failed_at.date())
+        facts = read_facts(command_settings().facts_folder if is_installed() else None)
+        verdict = facts.declines.judge(Said(decline), failed_at.date())
         if not verdict.known:
             raise BadInput(f"no decline code is called '{decline}': see campaigns/data/decline_codes.csv")
         story = begin(found, Sample(failed_at, verdict, has_card=not no_card))

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from campaigns.declines import DeclineTable
+    from campaigns.network_fees import NetworkFees
+    from campaigns.networks import NetworkLimits
     from messaging.protocol import Sender
     from messaging.rendering import Renderer
     from processors.protocol import Processor
@@ -42,6 +44,8 @@ class Tools:
     sender: Sender
     renderer: Renderer
     declines: DeclineTable
+    limits: NetworkLimits
+    fees: NetworkFees
     livemode: bool
     default_campaign: str
     mail_from: str

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+from functools import partial
+from typing import TYPE_CHECKING
 
+from campaigns.networks import needed, read_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+NAME, OWNERS_NAME = "decline codes", "the owner's decline codes"
 COLUMNS = (
     *("rail", "code_system", "code", "class", "subclass", "auto_retry", "min_wait_hours"),
     *("max_auto_retries", "ask_customer", "customer_wording", "processor_blocks_retry", "visa_category"),
@@ -116,38 +122,17 @@ class DeclineRow:
         return self.effective_from is None or self.effective_from <= on
 
 
-def read_rows(text: str, called: str, *, own: bool = False) -> tuple[DeclineRow, ...]:
-    """Read the CSV text of a table; raises ValueError with the table's name and the line."""
-    lines = csv.DictReader(io.StringIO(text))
-    if tuple(lines.fieldnames or ()) != COLUMNS:
-        message = f"{called}, line 1: the columns are {', '.join(COLUMNS)}"
-        raise ValueError(message)
-    rows: list[DeclineRow] = []
-    seen: set[tuple[str, str, date | None]] = set()
-    for line in lines:
-        place = f"{called}, line {lines.line_num}"
-        try:
-            row = _read(line, own=own)
-        except ValueError as error:
-            message = f"{place}: {error}"
-            raise ValueError(message) from None
-        key = (row.code_system, row.code, row.effective_from)
-        if key in seen:
-            message = f"{place}: {row.code} of {row.code_system} stands twice for {line['effective_from'] or 'all time'}"
-            raise ValueError(message)
-        seen.add(key)
-        rows.append(row)
-    return tuple(rows)
+def read_table(text: str, *, own: bool = False) -> tuple[DeclineRow, ...]:
+    """Read the CSV text of a table, Dunwell's or the owner's; raises ValueError with the table and the line."""
+    return read_rows(text, OWNERS_NAME if own else NAME, COLUMNS, partial(_read, own=own), _key)
+
+
+def _key(row: DeclineRow) -> tuple[Hashable, ...]:
+    return row.code_system, row.code, row.effective_from
 
 
 def _read(line: dict[str, str], *, own: bool) -> DeclineRow:
-    if None in line or None in line.values():
-        message = f"has {'more' if None in line else 'fewer'} fields than there are columns"
-        raise ValueError(message)
-    lacking = next((name for name in ("code", "meaning", "source", "confidence") if not line[name]), None)
-    if lacking:
-        message = f"needs {lacking}"
-        raise ValueError(message)
+    needed(line, "code", "meaning", "source", "confidence")
     if RAILS.get(line["code_system"]) != line["rail"]:
         message = f"no rail {line['rail']!r} has codes of {line['code_system']!r}"
         raise ValueError(message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from campaigns import decline_rows
-from campaigns.decline_rows import DeclineClass, DeclineRow, read_rows
+from campaigns.decline_rows import DeclineClass, DeclineRow, read_table
 from campaigns.verdicts import DEBIT_CODE, Ask, Heard, Said, Verdict, Word, decide, fits
 
 if TYPE_CHECKING:
@@ -45,9 +45,7 @@ class DeclineTable:
         Raises ValueError with the line of what cannot be used. A row of the owner's takes the place of all
         of ours of the same system and code, from its date on.
         """
-        rows = read_rows(text, "decline codes")
-        if overrides:
-            rows += read_rows(overrides, "the owner's decline_codes.csv", own=True)
+        rows = read_table(text) + read_table(overrides, own=True)
         self._rows: dict[tuple[str, str], list[DeclineRow]] = {}
         for row in rows:
             self._rows.setdefault((row.code_system, row.code), []).append(row)
