@@ -67,6 +67,7 @@ SAMPLE_CARDS = (
     SampleCard("Declined: the bank says never again", "do_not_honor/do_not_try_again", "visa", "0002"),
     SampleCard("Needs confirmation by the bank", "3ds", "visa", "3155"),
     SampleCard("Charged, but the answer gets lost", "lost:paid", "amex", "0005"),
+    SampleCard("Declined: try again in four days", "insufficient_funds/mac27, paid", "mastercard", "5100"),
 )
 
 

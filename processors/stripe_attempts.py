@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from processors.protocol import Attempted, AttemptResult, Initiator, Report, ReportKind
 from processors.stripe_methods import kind_of, network_of, rail_of
 from processors.stripe_shapes import (
+    NOT_CONFIRMED,
     NOTHING,
     Body,
     Decline,
@@ -36,8 +37,6 @@ RESULTS = {
     "failed": AttemptResult.DECLINED,
     "pending": AttemptResult.OPEN,
 }
-# The customer did not confirm, or not in time: https://docs.stripe.com/error-codes
-NOT_CONFIRMED = "payment_intent_authentication_failure"
 # Stripe itself stopped it, so that no network has counted it:
 # https://docs.stripe.com/api/charges/object#charge_object-outcome-network_status
 NOT_SENT = "not_sent_to_network"

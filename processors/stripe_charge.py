@@ -9,6 +9,7 @@ from processors.protocol import ChargeAnswer, ChargeRequest, ChargeResult, Invoi
 from processors.stripe_errors import code_of, details_of
 from processors.stripe_invoice import is_pending
 from processors.stripe_shapes import (
+    CONFIRM,
     Body,
     Decline,
     charge_of,
@@ -29,7 +30,6 @@ PAY_EXPANSIONS = ("payments.data.payment.payment_intent",)
 
 # The bank wants the card's holder to confirm: as an issuer's decline, or as a payment left half-way.
 # https://docs.stripe.com/billing/subscriptions/overview#requires-action
-CONFIRM = "authentication_required"
 HALF_WAY = frozenset(
     {
         "invoice_payment_intent_requires_action",

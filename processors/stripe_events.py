@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from processors.protocol import Report, ReportKind
 from processors.stripe_attempts import charge_told, payment_cancelled, payment_failed
-from processors.stripe_charge import CONFIRM
 from processors.stripe_event import Event, open_event
 from processors.stripe_invoice import ENDED
 from processors.stripe_shapes import (
+    CONFIRM,
     NOTHING,
     Body,
     Decline,

@@ -18,6 +18,10 @@ Body = Mapping[str, Any]
 NOTHING: Body = {}
 # Stripe's word for a card that was declined without a reason; the table of declines calls it so too.
 NO_REASON = "generic_decline"
+# The customer did not confirm, or not in time (https://docs.stripe.com/error-codes), and what that comes to:
+# they are asked once more.
+NOT_CONFIRMED, CONFIRM = "payment_intent_authentication_failure", "authentication_required"
+PLAIN = {"card_declined": NO_REASON, NOT_CONFIRMED: CONFIRM}
 # The code that banks return a debit with, for Stripe's word of it, where Stripe does not pass the bank's
 # own on (https://docs.stripe.com/declines/network-codes; of several, the one that promises least).
 BANK_CODES = {
@@ -163,7 +167,7 @@ def decline_in(error: Body) -> Decline:
     network_code = text(error.get("network_decline_code"))
     kind = expanded(error.get("payment_method")).get("type") or error.get("payment_method_type")
     return Decline(
-        code=_of_the_bank(text(kind), NO_REASON if code == "card_declined" else code, network_code),
+        code=_of_the_bank(text(kind), PLAIN.get(code or "", code), network_code),
         advice=text(error.get("advice_code")),
         network_code=network_code,
         network_advice=text(error.get("network_advice_code")),
