@@ -10,7 +10,7 @@ from activities.turn import flagged
 from campaigns.advice import learn_from_decline
 from campaigns.declines import Ask, Said
 from campaigns.planner import AWAKE
-from campaigns.schedule import end_at
+from campaigns.promises import charged_at, why_not
 from campaigns.story import Ending, Outcome, Pending, Story
 from contract import (
     Cancel,
@@ -123,8 +123,8 @@ def _failed_again(story: Story, fact: PaymentFailed, declines: DeclineTable, now
 
 
 def _promised(story: Story, fact: PromiseToPay, campaign: Campaign, now: datetime) -> Taken:
-    if not now < fact.on < end_at(campaign, story):
-        line = f"a promise to pay on {fact.on:%d %B %Y} was not taken: it is not before the campaign's end"
-        return Taken(story, (line,))
-    line = f"the customer promised to pay on {fact.on:%d %B %Y}: messages rest until then"
-    return Taken(story.model_copy(update={"promise_at": fact.on}), (line,))
+    if refused := why_not(campaign, story, fact.on, now):
+        return Taken(story, (f"a promise to pay on {fact.on:%d %B %Y} was not taken: {refused}",))
+    at = charged_at(campaign, story, fact.on)
+    line = f"the customer promised to pay on {at:%d %B %Y}: messages rest until then"
+    return Taken(story.model_copy(update={"promise_at": at, "promises": story.promises + 1}), (line,))

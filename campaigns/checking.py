@@ -26,6 +26,7 @@ an approval that may come then                                                  
 hours or days that can put a mail or a retry off until the next one, or past the end       warning
 hours, or an approval, that can bring two mails closer together than ``spacing``           warning
 a payday that can be past the end                                                          warning
+promises to pay for days that are past the end whenever they are made                      warning
 ``reinstate`` after ``cancel_now``, which no processor can undo                            error
 holdouts that get more than half of the customers; an arm that gets none                   warning
 =========================================================================================  =======

@@ -145,6 +145,21 @@ class Messages(Part):
     receipt: Name | None = None
 
 
+class Promise(Part):
+    """A customer may choose a day on which the card is charged; until then no message is sent."""
+
+    within: Duration = Field(default=timedelta(days=7), description="How far ahead that day may be.")
+    times: int = Field(default=1, ge=1, le=5, description="How often in one case.")
+
+    @field_validator("within")
+    @classmethod
+    def _reaches_a_day(cls, value: timedelta) -> timedelta:
+        if value < ONE_DAY:
+            message = "leaves no day to choose: give it a day or more"
+            raise ValueError(message)
+        return value
+
+
 class Arm(Part):
     """One variant of a campaign; what it leaves out is the campaign's own.
 
@@ -190,6 +205,9 @@ class Campaign(Part):
         default=timedelta(hours=12), description="Least time between two mails to one customer."
     )
     calendar: Calendar = Calendar()
+    promise: Promise | None = Field(
+        default=None, description="Days that a customer may promise to pay on; left out, none is offered."
+    )
     messages: Messages = Messages()
     arms: tuple[Arm, ...] = Field(default=(), description="Variants; each customer is in one of them.")
     steps: tuple[Step, ...] = Field(min_length=1)

@@ -203,6 +203,7 @@ class Story(Value):
     card_notice: str | None = None
     look: str | None = None
     promise_at: Moment | None = None
+    promises: int = 0
     hold: Hold | None = None
     unsettled: Unsettled | None = None
     paused: Pause | None = None

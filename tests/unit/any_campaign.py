@@ -167,6 +167,8 @@ def documents(draw: st.DrawFn, name: str = "any") -> Document:
         found["end"]["message"] = "subscription_ended"
     if rarely(draw):
         found["end"]["late_grace"] = f"{draw(st.integers(0, 48))} hours"
+    if rarely(draw):
+        found["promise"] = {"within": f"{draw(st.integers(1, 9))} days", "times": draw(st.integers(1, 3))}
     if draw(st.booleans()):
         found["messages"] = {"receipt": "payment_received"}
     if rarely(draw):
