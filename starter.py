@@ -339,7 +339,8 @@ def preview(
         if not verdict.known:
             raise BadInput(f"no decline code is called '{decline}': see campaigns/data/decline_codes.csv")
         story = begin(found, Sample(failed_at, verdict, has_card=not no_card))
-        plans = [item.plan for item in simulate(found, story, failed_at) if item.plan]
+        played = simulate(found, story, failed_at, verdict=verdict)
+        plans = [item.plan for item in played if item.plan]
         if as_json:
             console.print_json([step.model_dump(mode="json", exclude_none=True) for step in plans])
         else:

@@ -79,6 +79,8 @@ async def open_tools(settings: Settings, now: datetime) -> AsyncIterator[Tools]:
             default_campaign=settings.default_campaign,
             mail_from=settings.mail_from,
             alert_to=settings.alert_to,
+            margin=settings.network_margin,
+            home=settings.merchant_country,
             link=make_links(settings).to_change_card,
         )
     finally:

@@ -113,7 +113,11 @@ def _card_updated(story: Story, fact: CardUpdated) -> Taken:
 
 
 def _failed_again(story: Story, fact: PaymentFailed, declines: DeclineTable, now: datetime) -> Taken:
-    verdict = declines.judge(Said(fact.decline, fact.advice), now.date())
+    if story.under_way:
+        # The answer that was waited for, as a rule: the invoice tells which charge it was of.
+        return Taken(story.model_copy(update={"look": "the bank's answer was reported"}))
+    said = Said(fact.decline, fact.advice, story.network, fact.network_code, fact.network_advice)
+    verdict = declines.judge(said, now.date())
     changes: dict[str, object] = {"charges": story.charges + 1}
     # Today's Stripe events do not say why; a reason that is not given must not replace one that was.
     if fact.decline and fact.method in {None, story.method}:

@@ -9,7 +9,17 @@ from temporalio import activity
 
 import contract
 import keys
-from activities.findings import ENDED_THERE, learn_from_charge, learn_from_invoice, without_attempt
+from activities import claims
+from activities.findings import (
+    BANK_ANSWERS,
+    ENDED_THERE,
+    learn_from_charge,
+    learn_from_invoice,
+    learn_from_return,
+    said_of,
+    with_bank,
+    without_attempt,
+)
 from activities.standing import Stand, StepActivities, hold_everybody, release, stand
 from activities.tools import (
     SETTLING_PATIENCE,
@@ -20,9 +30,9 @@ from activities.tools import (
     try_again,
 )
 from activities.turn import conclude, flagged, ids, money
-from campaigns.declines import Said
+from campaigns.declines import NO_CARD
 from campaigns.document import FinalAction
-from campaigns.story import Action, Ending, Outcome, Story, Trigger, Unsettled
+from campaigns.story import Action, Ending, Outcome, Story, Trigger, UnderWay, Unsettled
 from contract import Order, Report
 from errors import AnswerLost, NotKnown, ProcessorKeyRejected, ProcessorRefused, ProcessorUnavailable
 from processors.protocol import (
@@ -39,7 +49,12 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import timedelta
 
+    from sqlmodel.ext.asyncio.session import AsyncSession
+
+    from campaigns.declines import Verdict
     from campaigns.story import Plan
+    from store.cards import Card
+    from store.ledger import Claim
     from store.tables import AttemptRow
 
 log = structlog.get_logger()
@@ -131,15 +146,24 @@ class PaymentActivities(StepActivities):
             return await self._conclude(at, story)
         if invoice.pending:
             return await self._held(at, step.id, UNAVAILABLE_HOLD, "another payment of it is being processed")
-        attempt = await self._claim(at, story, step)
+        card = await claims.card_of(self._tools, story, invoice, step.method)
+        attempt, decision = await self._claim(at, story, step, card)
+        if not decision.granted:
+            return await self._refused(at, story, step, decision)
         answer = await self._charge(at, attempt)
         if answer.result is ChargeResult.PENDING:
-            return await self._under_way(at, step, attempt, answer)
-        return await self._settled(at, story, attempt, answer)
+            return await self._under_way(at, story, attempt, answer)
+        return await self._settled(at, story, attempt, answer, card)
 
     async def _look(self, at: Stand) -> Report:
-        story = await self._learn(at, await self._read(at))
-        return await self._conclude(at, story.model_copy(update={"look": None}))
+        invoice = await self._read(at)
+        story = (await self._learn(at, invoice)).model_copy(update={"look": None})
+        if story.under_way is None or story.ending:
+            return await self._conclude(at, story)
+        if invoice.pending:
+            waits = story.under_way.model_copy(update={"until": at.now + BANK_ANSWERS})
+            return await self._conclude(at, story.model_copy(update={"under_way": waits}))
+        return await self._returned(at, story, story.under_way, invoice)
 
     async def _end(self, at: Stand, step: Plan) -> Report:
         story = await self._learn(at, await self._read(at))
@@ -190,18 +214,22 @@ class PaymentActivities(StepActivities):
         async with self._tools.database.read() as session:
             rows = await attempts.all_of(session, at.story.case_id)
         story = learn_from_invoice(at.story, invoice, rows, at.now)
-        doubtful = [row for row in rows if row.state == attempts.SENDING]
+        doubtful = [row for row in rows if row.state in {attempts.SENDING, attempts.PENDING}]
         if story.ending is None or not doubtful:
             return story
         if invoice.pending and story.ending.outcome is not Outcome.RECOVERED:
             return await self._ended_in_doubt(at, story)
         paid = story.ending.outcome is Outcome.RECOVERED
+        uncounted = paid and any(row.state == attempts.SENDING for row in doubtful)
         async with self._tools.database.begin() as session:
             for row in doubtful:
                 row.state, row.settled_at = "paid" if paid else attempts.NOT_MADE, at.now
                 row.payment = invoice.payment if paid else None
                 session.add(row)
-        return story.model_copy(update={"charges": story.charges + paid})
+                if paid:
+                    made = ChargeAnswer(ChargeResult.PAID, payment=invoice.payment)
+                    await claims.settle(session, row, made, self._tools.rules, at.now)
+        return story.model_copy(update={"charges": story.charges + uncounted})
 
     async def _ended_in_doubt(self, at: Stand, story: Story) -> Story:
         """Tell a person that a case ends while a charge of ours may still go through."""
@@ -211,8 +239,12 @@ class PaymentActivities(StepActivities):
             await journal.alert(session, key, "charge unsettled", text, at.now, story.case_id)
         return flagged(story, "ended with a charge unsettled")
 
-    async def _claim(self, at: Stand, story: Story, step: Plan) -> AttemptRow:
+    async def _claim(
+        self, at: Stand, story: Story, step: Plan, card: Card | None
+    ) -> tuple[AttemptRow, Claim]:
         """Claim the attempt; one that is in doubt is settled by what the read has just shown.
+
+        The budget of the card is looked at, and used up, in the same transaction.
 
         After a stored server error the processor would repeat that error for the same key. The read
         shows no payment, so it is proven that nothing was charged, and the key's suffix is raised. The
@@ -230,8 +262,21 @@ class PaymentActivities(StepActivities):
                 row.key = keys.charge_key(story.workflow_id, step.id, row.suffix)
                 row.doubt, row.claimed_at = None, at.now
                 session.add(row)
-            await cases.mark_charging(session, story.case_id)
-        return row
+            if row.state != attempts.SENDING:
+                return row, claims.UNLIMITED
+            decision = await claims.claim(session, story, row, card, self._tools.rules, at.now)
+            if decision.granted:
+                await cases.mark_charging(session, story.case_id)
+            else:
+                row.state, row.doubt = attempts.NOT_MADE, attempts.NOT_SENT
+                session.add(row)
+        return row, decision
+
+    async def _refused(self, at: Stand, story: Story, step: Plan, decision: Claim) -> Report:
+        """Leave a charge out that a network's limit or word forbids; the ledger has it with its reason."""
+        log.info("payment.refused", **ids(story), attempt=step.id, rule=decision.rule, why=decision.reason)
+        story = flagged(claims.refused(story, step, decision, at.now), "charge refused")
+        return await self._conclude(at, story, f"charge {step.id} is not made: {decision.reason}")
 
     async def _charge(self, at: Stand, row: AttemptRow) -> ChargeAnswer:
         """Send the charge, or give the answer that was written down before."""
@@ -252,6 +297,7 @@ class PaymentActivities(StepActivities):
                 async with self._tools.database.begin() as session:
                     row.state, row.doubt = attempts.NOT_MADE, attempts.NOT_SENT
                     session.add(row)
+                    await claims.give_back(session, row, "it never left us", at.now)
             raise
         except AnswerLost as error:
             async with self._tools.database.begin() as session:
@@ -259,23 +305,72 @@ class PaymentActivities(StepActivities):
                 session.add(row)
             raise
 
-    async def _under_way(self, at: Stand, step: Plan, row: AttemptRow, answer: ChargeAnswer) -> Report:
-        """Wait for a bank that answers in days; the invoice tells what it says, and the key never will."""
+    async def _under_way(self, at: Stand, story: Story, row: AttemptRow, answer: ChargeAnswer) -> Report:
+        """Rest until the bank has answered, which takes days; the invoice tells what it says."""
+        line = f"charge {row.attempt} is with the bank, which answers in a few days"
         async with self._tools.database.begin() as session:
-            row.doubt, row.payment = "stored", answer.payment
+            row.state, row.doubt, row.payment = attempts.PENDING, None, answer.payment
             session.add(row)
-        return await self._held(at, step.id, UNAVAILABLE_HOLD, "the bank settles this payment in a few days")
+            await claims.settle(session, row, answer, self._tools.rules, at.now)
+            return await conclude(session, at.campaign, with_bank(story, row, at.now), at.now, [line])
 
-    async def _settled(self, at: Stand, story: Story, row: AttemptRow, answer: ChargeAnswer) -> Report:
+    async def _returned(self, at: Stand, story: Story, gone: UnderWay, invoice: Invoice) -> Report:
+        """Take in that the bank has sent a charge of ours back; why, the invoice tells."""
+        answer = ChargeAnswer(
+            ChargeResult.DECLINED,
+            decline=invoice.decline,
+            advice=invoice.advice,
+            network_code=invoice.network_code,
+            network_advice=invoice.network_advice,
+            charge=invoice.failed_charge,
+        )
+        card = await claims.card_of(self._tools, story, invoice, gone.method)
+        verdict = self._tools.declines.judge(said_of(answer, _network(card, story)), at.now.date())
+        story = learn_from_return(story, verdict, at.now)
+        line = f"charge {gone.id} of {money(story)} came back from the bank: {verdict.words}"
+        async with self._tools.database.begin() as session:
+            row = await attempts.get(session, story.case_id, gone.id)
+            if row is not None:
+                await self._write_down(session, at, row, answer, verdict, card)
+            story = await claims.with_budget(session, story, card, self._tools.rules, at.now)
+            return await conclude(session, at.campaign, story, at.now, [line])
+
+    async def _write_down(
+        self,
+        session: AsyncSession,
+        at: Stand,
+        row: AttemptRow,
+        answer: ChargeAnswer,
+        verdict: Verdict | None,
+        card: Card | None,
+    ) -> None:
+        """Settle an attempt, in the case's books and in the ledger."""
+        row.state, row.doubt, row.settled_at = answer.result, None, at.now
+        row.decline, row.advice, row.payment = answer.decline, answer.advice, answer.payment
+        row.network_code, row.network_advice = answer.network_code, answer.network_advice
+        session.add(row)
+        if answer.decline == NO_CARD:
+            await claims.give_back(session, row, "there was no card to charge", at.now)
+        else:
+            await claims.settle(session, row, answer, self._tools.rules, at.now)
+        await claims.obey(session, card, verdict, at.now)
+        if verdict and not verdict.known and verdict.code != "declined":
+            text = f"the decline code '{verdict.code}' is not in the table: it is treated as soft, with few retries"
+            await journal.alert(session, f"unknown decline {verdict.code}", "unknown decline", text, at.now)
+
+    async def _settled(
+        self, at: Stand, story: Story, row: AttemptRow, answer: ChargeAnswer, card: Card | None
+    ) -> Report:
         if answer.result is ChargeResult.NOTHING_TO_PAY:
             # Paid between the read and the charge: the next turn reads again and finds by whom.
             async with self._tools.database.begin() as session:
                 row.state, row.settled_at = attempts.NOT_MADE, at.now
                 session.add(row)
+                await claims.give_back(session, row, "there was nothing to pay", at.now)
             return await self._conclude(at, without_attempt(story, row.attempt))
         verdict = None
         if answer.result is ChargeResult.DECLINED:
-            verdict = self._tools.declines.judge(Said(answer.decline, answer.advice), at.now.date())
+            verdict = self._tools.declines.judge(said_of(answer, _network(card, story)), at.now.date())
         trigger = Trigger(row.trigger)
         story = learn_from_charge(story, row, answer, verdict, at.now)
         words = {
@@ -284,15 +379,8 @@ class PaymentActivities(StepActivities):
         }.get(answer.result, f"declined: {verdict.words if verdict else 'no reason given'}")
         line = f"charge {story.charges} of {money(story)} ({trigger}): {words}"
         async with self._tools.database.begin() as session:
-            row.state, row.doubt, row.settled_at = answer.result, None, at.now
-            row.decline, row.advice, row.payment = answer.decline, answer.advice, answer.payment
-            row.network_code, row.network_advice = answer.network_code, answer.network_advice
-            session.add(row)
-            if verdict and not verdict.known and verdict.code != "declined":
-                text = f"the decline code '{verdict.code}' is not in the table: it is treated as soft"
-                await journal.alert(
-                    session, f"unknown decline {verdict.code}", "unknown decline", text, at.now
-                )
+            await self._write_down(session, at, row, answer, verdict, card)
+            story = await claims.with_budget(session, story, card, self._tools.rules, at.now)
             report = await conclude(session, at.campaign, story, at.now, [line])
         log.info(
             "payment.charged",
@@ -342,3 +430,7 @@ class PaymentActivities(StepActivities):
                 session, key, "charge unsettled", f"{story.case_id}: {line}", at.now, story.case_id
             )
             return await conclude(session, at.campaign, story, at.now, [line])
+
+
+def _network(card: Card | None, story: Story) -> str | None:
+    return card.network if card else story.network

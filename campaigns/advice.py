@@ -36,10 +36,19 @@ def learn_from_decline(story: Story, verdict: Verdict, at: datetime) -> dict[str
         )
     if verdict.code == NO_CARD:
         changes["has_card"] = False
-    card = story.method or "default"
-    if not verdict.charge_again and verdict.ask is not Ask.CONFIRM and card not in story.blocked:
-        changes["blocked"] = (*story.blocked, card)
+    if not verdict.charge_again and verdict.ask is not Ask.CONFIRM:
+        changes["blocked"] = _with_card(story)
     return changes
+
+
+def with_card_blocked(story: Story) -> Story:
+    """Give the story with its card done with, so that the customer is asked for another."""
+    return story.model_copy(update={"blocked": _with_card(story), "ask": Ask.NEW_CARD})
+
+
+def _with_card(story: Story) -> tuple[str, ...]:
+    card = story.method or "default"
+    return story.blocked if card in story.blocked else (*story.blocked, card)
 
 
 def _advised(story: Story, verdict: Verdict, at: datetime) -> Advised | None:
@@ -54,6 +63,4 @@ def _advised(story: Story, verdict: Verdict, at: datetime) -> Advised | None:
     tried = sum(action.startswith(f"{QUICK}.") for action in story.done)
     if verdict.quick is None or tried >= verdict.quick_retries:
         return None
-    return Advised(
-        id=f"{QUICK}.{tried + 1}", at=at + verdict.quick * 2**tried, why=verdict.why, exact=False
-    )
+    return Advised(id=f"{QUICK}.{tried + 1}", at=at + verdict.quick * 2**tried, why=verdict.why, exact=False)

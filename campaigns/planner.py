@@ -126,6 +126,10 @@ def _at_once(campaign: Campaign, story: Story, now: datetime) -> Plan | None:
     if story.look:
         at = not_before_hold(story, "look", now)
         return Plan(action=Action.LOOK, id="look", at=at, why=story.look)
+    if story.under_way:
+        why = "the bank has the payment, and answers in a few days: nothing else is charged or sent till then"
+        at = not_before_hold(story, "look", max(now, story.under_way.until))
+        return Plan(action=Action.LOOK, id="look", at=at, why=why)
     if story.unsettled:
         # A person has to look first: a second charge could be a second payment.
         return None

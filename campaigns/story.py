@@ -129,6 +129,16 @@ class Unsettled(Value):
     until: Moment
 
 
+class UnderWay(Value):
+    """A charge that the bank has and answers in days; ``until`` is when it is asked for if nobody tells."""
+
+    id: str
+    trigger: Trigger
+    method: str | None = None
+    since: Moment
+    until: Moment
+
+
 class Ending(Value):
     """The outcome that has been reached, with whatever names it fully."""
 
@@ -206,6 +216,7 @@ class Story(Value):
     promises: int = 0
     hold: Hold | None = None
     unsettled: Unsettled | None = None
+    under_way: UnderWay | None = None
     paused: Pause | None = None
     review: str | None = None
     opened_at: Moment | None = None

@@ -177,15 +177,20 @@ def test_what_is_simulated_is_what_workflow_and_activities_do(
     gives = data.draw(st.sampled_from(["nothing", "new card"]))
     course = for_case(campaign, case, attributes)
     card = timedelta(hours=hours) if gives == "new card" else None
+    answer = case.decline or "insufficient_funds"
     expected = [
         (item.at, item.plan.id)
         for item in simulate(
-            course, case, case.failed_at, Customer(new_card_after=card, new_card_works=False)
+            course,
+            case,
+            case.failed_at,
+            Customer(new_card_after=card, new_card_works=False),
+            verdict_of(answer),
         )
         if item.plan
     ]
     at = case.failed_at + timedelta(hours=hours)
     events = [Event(at, CardUpdated(event="evt", method="new-card", at=at))] if card is not None else []
-    world = World([campaign], attributes, events, charges=[case.decline or "insufficient_funds"])
+    world = World([campaign], attributes, events, charges=[answer])
     played = PlayedCase(world, case).play()
     assert [(deed.at, deed.plan.id) for deed in played.deeds] == expected

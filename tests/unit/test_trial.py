@@ -81,7 +81,11 @@ def played(campaign: Campaign, failure: PastFailure) -> Course:
     done: dict[Action, list[Any]] = {action: [] for action in Action}
     access = [(AccessLevel.FULL, NO_TIME)]
     for happened in simulate(
-        own, story, failure.failed_at, Customer(pays_elsewhere_after=failure.settled_after)
+        own,
+        story,
+        failure.failed_at,
+        Customer(pays_elsewhere_after=failure.settled_after),
+        sample.verdict,
     ):
         story, after = happened.story, happened.at - failure.failed_at
         if happened.plan is None:
@@ -123,7 +127,7 @@ def test_a_timetable_that_is_kept_is_as_good_as_a_new_one(
     put = {step: failure.failed_at + after for step, after in moved.items()}
     story = story.model_copy(update={"moved": put, "timezone": failure.timezone, "country": failure.country})
     kept = Timetable(course)
-    for happened in simulate(course, story, failure.failed_at, customer):
+    for happened in simulate(course, story, failure.failed_at, customer, verdict_of(failure.decline)):
         assert kept.parts(happened.story) == parts(course, happened.story)
 
 

@@ -138,7 +138,7 @@ def play(campaign: Campaign, imagined: Imagined, verdict: Verdict) -> Played:
     )
     story = begin(campaign, sample)
     course = for_case(campaign, story, imagined.attributes)
-    found = tuple(simulate(course, story, imagined.failed_at, imagined.customer()))
+    found = tuple(simulate(course, story, imagined.failed_at, imagined.customer(), verdict))
     return Played(course, story, found)
 
 
