@@ -14,6 +14,7 @@ from temporalio.worker import Worker
 
 import contract
 from activities.cases import CaseActivities
+from activities.charging import ChargeActivities
 from activities.late import LateActivities
 from activities.messages import MessageActivities
 from activities.moving import MoveActivities
@@ -238,7 +239,7 @@ def make_workers(
     charges = Worker(
         client,
         task_queue=contract.charge_queue(queue),
-        activities=[PaymentActivities(tools).retry_payment],
+        activities=[ChargeActivities(tools).retry_payment],
         graceful_shutdown_timeout=GRACE,
         # Eager execution would pass the queue's limit by.
         disable_eager_activity_execution=True,
