@@ -31,14 +31,16 @@ CLAIM, SETTLE, GIVE_BACK, NOTE, FORBID = "claim", "settle", "give back", "note",
 steps = st.lists(
     st.tuples(
         st.sampled_from([CLAIM, CLAIM, CLAIM, SETTLE, SETTLE, GIVE_BACK, NOTE, NOTE, FORBID]),
-        st.integers(0, 7),  # which key
+        st.integers(0, 5),  # which key
         st.sampled_from([100, 200]),
         st.sampled_from(Initiator),
         st.sampled_from([Result.DECLINED, Result.DECLINED, Result.APPROVED, Result.OPEN]),
         st.sampled_from([None, None, 0, 1, 2]),  # which charge
         st.integers(0, 12),  # hours that pass
     ),
-    max_size=30,
+    # Short lists reach nothing of interest.
+    min_size=15,
+    max_size=40,
 )
 
 
@@ -146,11 +148,10 @@ async def play(database: Database, number: int, done: list[tuple[Any, ...]]) -> 
         now += step[-1] * HOUR
         async with database.begin() as session:
             await played.step(session, now, step)
-        async with database.read() as session:
             await played.agrees(session, now)
 
 
-@pytest.mark.parametrize(("kind", "examples"), [(SQLITE, 60), (POSTGRESQL, 12)])
+@pytest.mark.parametrize(("kind", "examples"), [(SQLITE, 30), (POSTGRESQL, 8)])
 def test_the_ledger_agrees_with_a_plain_book(databases: Databases, kind: str, examples: int) -> None:
     url, numbers = databases.fresh(kind), count()
 
