@@ -146,7 +146,9 @@ class Heard:
             (self.advice, {TRY_LATER}),
             (self.code, {TRY_LATER}),
         )
-        return next((word for word, codes in named if word and word.row.code in codes), None)
+        return next(
+            (word for word, codes in named if word and not word.stops and word.row.code in codes), None
+        )
 
 
 def fits(advice: DeclineRow, said: Said) -> bool:
