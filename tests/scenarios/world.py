@@ -66,7 +66,17 @@ class RecordingSender:
         """Keep the book."""
 
 
-class LiveSandbox(SandboxProcessor):
+class VirtualSandbox(SandboxProcessor):
+    """A sandbox whose banks answer by the case's clock, which runs ahead of the wall's."""
+
+    async def read_invoice(self, account: str, invoice: str) -> Invoice:
+        """Read an invoice after the banks have answered that are due by now."""
+        if activity.in_activity():
+            await self.settle(activity.info().current_attempt_scheduled_time)
+        return await super().read_invoice(account, invoice)
+
+
+class LiveSandbox(VirtualSandbox):
     """A sandbox whose invoices pass for live ones."""
 
     async def read_invoice(self, account: str, invoice: str) -> Invoice:
@@ -138,7 +148,7 @@ async def built(
         default_campaign="reference",
     )
     async with open_tools(settings, now) as wired:
-        kind = LiveSandbox if timeline.invoice.livemode else SandboxProcessor
+        kind = LiveSandbox if timeline.invoice.livemode else VirtualSandbox
         sandbox = kind(folder / "sandbox.db", "whsec_sandbox")
         sender = RecordingSender()
         tools = dataclasses.replace(wired, sender=sender, processors={PROCESSOR: sandbox})
