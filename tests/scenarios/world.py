@@ -11,11 +11,14 @@ from zoneinfo import ZoneInfo
 
 from temporalio import activity
 
+from activities import claims
+from campaigns.budget import Result
 from errors import MailAnswerLost, MailRefused
 from messaging.protocol import Mail, Receipt
 from processors.sandbox import SandboxProcessor
 from settings import load_settings
-from store import campaigns, customers
+from store import campaigns, customers, ledger
+from store.card_attempts import Attempt, Source
 from wiring import make_workers, open_tools
 
 if TYPE_CHECKING:
@@ -182,7 +185,8 @@ async def _settle_the_past(world: World, timeline: Timeline) -> None:
         attributes=customer.attributes,
     )
     if timeline.card is not None:
-        await world.sandbox.add_card(CUSTOMER, CARD, timeline.card)
+        await world.sandbox.add_card(CUSTOMER, CARD, timeline.card, timeline.network, rail=timeline.rail)
+        await _try_elsewhere(world, timeline)
     await world.sandbox.add_invoice(
         world.invoice,
         CUSTOMER,
@@ -194,6 +198,19 @@ async def _settle_the_past(world: World, timeline: Timeline) -> None:
         first_payment=invoice.first_payment,
         sent_for_payment=invoice.sent_for_payment,
     )
+
+
+async def _try_elsewhere(world: World, timeline: Timeline) -> None:
+    """Let others have tried the card, of the same amount and without the customer, as the ledger counts it."""
+    found = await world.sandbox.read_card(ACCOUNT, CUSTOMER, CARD)
+    card, rules = claims.named(PROCESSOR, ACCOUNT, found), world.tools.rules
+    assert card is not None
+    for number in range(timeline.tried):
+        at = world.failed_at - timedelta(hours=number + 1)
+        key, invoice = f"seen/elsewhere/{number}", timeline.invoice
+        attempt = Attempt(key, invoice.amount, invoice.currency, source=Source.PROCESSOR)
+        async with world.tools.database.begin() as session:
+            await ledger.note(session, card, attempt, Result.DECLINED, rules, at)
 
 
 def _failed_at(timeline: Timeline) -> datetime:

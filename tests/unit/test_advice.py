@@ -56,6 +56,19 @@ def test_the_wait_that_an_issuer_asks_for_puts_off_what_is_due_before_it() -> No
     assert mails == [1, 3, 7]
 
 
+def test_a_mail_waits_for_its_charge_where_the_issuer_asks_for_hours_and_not_for_days() -> None:
+    course = campaign(1, 2)
+    late = Event(MONDAY + timedelta(days=1), "away", timedelta(hours=6))
+    played = case(course, "insufficient_funds/mac25", "insufficient_funds", events=(late,))
+    told = [((deed.at - MONDAY) / timedelta(hours=1), deed.plan.id) for deed in played.deeds[:4]]
+    assert told == [
+        (30, "day-1.charge"),
+        (30, "day-1.message"),
+        (54, "day-2.charge"),
+        (54, "day-2.message"),
+    ]
+
+
 def test_of_several_steps_before_that_time_only_the_last_charges() -> None:
     played = case(campaign(1, 2, 3, 9), "insufficient_funds/mac27", "insufficient_funds")
     assert when(played) == [(24, "day-1.charge"), (120, "day-3.charge"), (216, "day-9.charge")]
@@ -88,7 +101,11 @@ def test_a_wait_past_the_end_means_that_the_card_is_not_charged_any_more() -> No
 def test_a_new_card_does_not_wait_for_what_was_said_of_the_old_one() -> None:
     given = Event(MONDAY + timedelta(days=2), NEW_CARD)
     played = case(
-        campaign(1, 3, 7), "insufficient_funds/mac30", "insufficient_funds", "insufficient_funds", events=(given,)
+        campaign(1, 3, 7),
+        "insufficient_funds/mac30",
+        "insufficient_funds",
+        "insufficient_funds",
+        events=(given,),
     )
     assert when(played) == [
         (24, "day-1.charge"),
