@@ -232,7 +232,7 @@ def _advised_parts(campaign: Campaign, story: Story, advised: Advised, steps: Se
     Only where no step charges the card by then, and never at the cost of a charge that the campaign spells out:
     those count toward the same limit.
     """
-    if not campaign.extra_charges:
+    if not (advised.timed and campaign.extra_charges):
         return []
     at = _opening(campaign, story, advised.at, campaign.calendar.charges)
     ends = planned_end(campaign, story)

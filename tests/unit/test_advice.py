@@ -84,6 +84,17 @@ def test_where_no_step_charges_by_then_one_charge_is_made_at_that_very_time() ->
     assert charges(played)[1][2] == "the issuer asked for 1 hour (advice 24)"
 
 
+def test_try_again_later_names_no_time_so_that_the_steps_keep_theirs() -> None:
+    played = case(campaign(1, 3, 5), "try_again_later")
+    assert when(played) == [(24, "day-1.charge"), (72, "day-3.charge"), (120, "day-5.charge")]
+
+
+def test_a_step_within_a_day_of_try_again_later_waits_for_that_day() -> None:
+    late = Event(MONDAY + timedelta(days=1), "away", timedelta(hours=30))
+    played = case(campaign(1, 3), "try_again_later", events=(late,))
+    assert when(played) == [(54, "day-1.charge"), (78, "day-3.charge")]
+
+
 def test_no_charge_is_made_besides_the_steps_where_the_campaign_says_so() -> None:
     played = case(campaign(1, 9, extra_charges=False), "insufficient_funds/mac24", "insufficient_funds")
     assert when(played) == [(24, "day-1.charge"), (216, "day-9.charge")]
