@@ -15,7 +15,8 @@ from tests.unit.test_declines import TABLE, TODAY
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "retries.md").read_text(encoding="utf-8")
 HEAD = "| what was said | charged again | this card | asked of the customer |"
 ASKED = {Ask.NOTHING: "", Ask.NEW_CARD: "another card", Ask.CONFIRM: "to confirm with the bank"}
-SAID = [text for text in re.findall(r"^\| `([^`|]+)` \|", PAGE, re.MULTILINE) if text not in COLUMNS]
+LINES = PAGE.partition(HEAD)[2].partition("\n\n")[0]
+SAID = re.findall(r"^\| `([^`|]+)` \|", LINES, re.MULTILINE)
 
 
 def read(text: str) -> Said:
