@@ -83,7 +83,8 @@ async def _opened(request: Request, desk: Desk, token: str) -> tuple[CaseRow, Of
     except BadToken as error:
         return _no_such_link(request, error)
     offers = await offers_of(desk, row)
-    if row.closed_at is not None:
+    # A receipt may still wait for its hour, but there is nothing to pay any more.
+    if row.closed_at is not None or row.outcome is not None:
         return _notice(request, offers, "closed_title", offers.reader.say("closed"))
     return row, offers
 
