@@ -118,6 +118,8 @@ class OpenCase(Value):
     failed_at: Moment | None = None
     decline: str | None = None
     advice: str | None = None
+    network_code: str | None = None
+    network_advice: str | None = None
     method: str | None = None
     campaign: str | None = None
     event: str | None = None
@@ -140,6 +142,8 @@ class PaymentFailed(Fact):
 
     decline: str | None = None
     advice: str | None = None
+    network_code: str | None = None
+    network_advice: str | None = None
     method: str | None = None
     by: Trigger = Trigger.PROCESSOR
 

@@ -52,6 +52,11 @@ def charge_key(workflow: str, attempt: str, suffix: int) -> str:
     return f"{KEY_PREFIX}{hashlib.sha256(key.encode()).hexdigest()}/{suffix}"
 
 
+def seen_key(processor: str, account: str, charge: str) -> str:
+    """Name an attempt that somebody else made, by the processor's id of the charge; no key of ours is like it."""
+    return f"seen/{processor}/{account}/{charge}"
+
+
 def subscription_key(workflow: str, action: str) -> str:
     """Build the idempotency key of a final action on the subscription."""
     return f"{KEY_PREFIX}{workflow}/end/{action}"

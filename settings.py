@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AnyHttpUrl,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from errors import BadSettings
@@ -69,6 +77,27 @@ class Settings(BaseSettings):
         default=None, description="signs customers' links: 32 characters or more, the same for every process"
     )
     link_days: int = Field(default=60, ge=1, le=365, description="how long a customer's link works")
+
+    facts_folder: Path | None = Field(
+        default=None,
+        description="a folder with your own decline_codes.csv, network_retry_limits.csv or network_fees.csv,"
+        " laid over those that ship",
+    )
+
+    network_margin: int = Field(
+        default=1,
+        ge=0,
+        le=10,
+        description="attempts under a card network's limit that are left unused, for those nobody told us of",
+    )
+    merchant_country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] | None = Field(
+        default=None, description="your country's two letters, for the estimate of network fees"
+    )
+
+    customers_may_cancel: bool = Field(
+        default=False,
+        description="true lets customers whose bank stopped the payments cancel at once on the page of their mail",
+    )
 
     default_campaign: str = "standard"
     charges_per_second: float = Field(

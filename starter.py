@@ -16,9 +16,10 @@ from rich.markup import escape
 import account_commands
 import campaign_commands
 import console
+import ledger_command
 import move_commands
 import what_if_command
-from campaigns.declines import DeclineTable
+from campaigns.declines import Said
 from campaigns.simulation import Sample, begin, simulate
 from campaigns.story import Outcome, Status
 from commands import (
@@ -26,6 +27,7 @@ from commands import (
     command_settings,
     faults_of,
     find_case,
+    is_installed,
     json_object,
     named_campaign,
     open_desk,
@@ -36,7 +38,8 @@ from contract import FACTS, WISHES, FactName, OpenCase, WishName, read_fact
 from errors import BadInput
 from processors.sandbox import SandboxProcessor
 from settings import load_settings
-from store import campaigns, cases, customers, schema, switches
+from store import cases, customers, schema, switches
+from store.facts import read_facts
 from web.intake import ask, open_case, tell, told
 from wiring import open_tools
 
@@ -49,6 +52,7 @@ app = typer.Typer(
 app.add_typer(account_commands.app, name="user")
 app.add_typer(campaign_commands.app, name="campaign")
 app.command("what-if")(what_if_command.what_if)
+app.command("ledger")(ledger_command.ledger)
 app.add_typer(move_commands.app)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
 Folder = Annotated[Path, typer.Option(help="Where everything local is kept.")]
@@ -247,11 +251,13 @@ def preview(
     async def run() -> None:
         found = await named_campaign(campaign)
         failed_at = datetime.now(UTC).replace(microsecond=0)
-        verdict = DeclineTable(campaigns.decline_codes()).judge(decline)
+        facts = read_facts(command_settings().facts_folder if is_installed() else None)
+        verdict = facts.declines.judge(Said(decline), failed_at.date())
         if not verdict.known:
             raise BadInput(f"no decline code is called '{decline}': see campaigns/data/decline_codes.csv")
         story = begin(found, Sample(failed_at, verdict, has_card=not no_card))
-        plans = [item.plan for item in simulate(found, story, failed_at) if item.plan]
+        played = simulate(found, story, failed_at, verdict=verdict)
+        plans = [item.plan for item in played if item.plan]
         if as_json:
             console.print_json([step.model_dump(mode="json", exclude_none=True) for step in plans])
         else:

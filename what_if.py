@@ -21,8 +21,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from campaigns.declines import DeclineTable
-from campaigns.networks import NetworkLimits
 from campaigns.past_failures import LARGEST_FILE, count_failures, read_failures
 from campaigns.reading import read_campaign
 from campaigns.trial import World
@@ -31,14 +29,17 @@ from errors import BadInput, DunwellError, NotKnown
 from logs import configure_logs
 from store import campaigns, past_cases, what_ifs
 from store.database import Database
+from store.facts import read_facts
 from store.studio_tables import WhatIfRow
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 
     from campaigns.comparison import Comparison
+    from campaigns.declines import DeclineTable
     from campaigns.document import Campaign
     from campaigns.past_failures import PastFailure
+    from store.facts import Facts
 
 ROOT = Path(__file__).resolve().parent
 EVERY_SECONDS = 0.5
@@ -104,15 +105,15 @@ class PastFile:
             raise BadInput(f"{self._name} cannot be read: {error}") from None
 
 
-async def world_of(database: Database | None, default_campaign: str) -> World:
+async def world_of(database: Database | None, default_campaign: str, facts: Facts) -> World:
     """Give what holds for every failure, with the campaigns as they are published."""
     others: tuple[Campaign, ...] = ()
     if database is not None:
         async with database.read() as session:
             others = tuple(await campaigns.current(session))
     return World(
-        declines=DeclineTable(campaigns.decline_codes()),
-        limits=NetworkLimits(campaigns.network_limits()),
+        declines=facts.declines,
+        limits=facts.limits,
         default=default_campaign,
         others=others,
     )
@@ -169,15 +170,19 @@ class Orders:
     since: str | None
     csv: str | None
     csv_name: str
+    facts_folder: str | None = None
 
 
 class WhatIfRuns:
     """The runs that this process has begun, each in a process of its own; closed with the web side."""
 
-    def __init__(self, database: Database, database_url: str, default_campaign: str) -> None:
+    def __init__(
+        self, database: Database, database_url: str, default_campaign: str, facts_folder: Path | None = None
+    ) -> None:
         self._database = database
         self._database_url = database_url
         self._default_campaign = default_campaign
+        self._facts_folder = facts_folder
         self._going_on: dict[str, _GoingOn] = {}
 
     async def begin(self, wanted: Wanted) -> str:
@@ -197,6 +202,7 @@ class WhatIfRuns:
             since=wanted.since.isoformat() if wanted.since else None,
             csv=str(wanted.csv) if wanted.csv else None,
             csv_name=wanted.csv_name,
+            facts_folder=str(self._facts_folder) if self._facts_folder else None,
         )
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, str(ROOT / "what_if.py")),
@@ -324,7 +330,11 @@ async def _carry_out(orders: Orders, left_alone: threading.Event) -> None:
 
 async def _found(database: Database, orders: Orders, left_alone: threading.Event) -> Comparison | None:
     """Try the run's draft; None where it is not to go on."""
-    world = await world_of(database, orders.default_campaign)
+    world = await world_of(
+        database,
+        orders.default_campaign,
+        read_facts(Path(orders.facts_folder) if orders.facts_folder else None),
+    )
     async with database.read() as session:
         row = await what_ifs.get(session, orders.run)
         published = None

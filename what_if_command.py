@@ -20,6 +20,7 @@ from campaigns.what_if import WhatIf
 from commands import command_settings, is_installed, play, read_text
 from errors import BadInput, NotKnown
 from store import campaigns
+from store.facts import Facts, read_facts
 from what_if import PastCases, PastFile, try_all, world_of
 from wiring import open_tools
 
@@ -55,12 +56,13 @@ def what_if(
         text = await asyncio.to_thread(read_text, draft)
         tried = read_campaign(text, file=str(draft))
         async with AsyncExitStack() as stack:
-            database, default = None, tried.name
+            database, default, facts = None, tried.name, read_facts()
             if is_installed():
                 tools = await stack.enter_async_context(open_tools(command_settings(), datetime.now(UTC)))
                 database, default = tools.database, tools.default_campaign
+                facts = Facts(tools.declines, tools.limits, tools.fees)
             named, published = await _published(database, tried, against)
-            world = await world_of(database, default)
+            world = await world_of(database, default, facts)
             if csv is not None:
                 source: PastCases | PastFile = PastFile(csv, str(csv), world.declines)
             elif database is not None:

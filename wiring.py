@@ -15,6 +15,7 @@ from temporalio.worker import Worker
 
 import contract
 from activities.cases import CaseActivities
+from activities.charging import ChargeActivities
 from activities.late import LateActivities
 from activities.messages import MessageActivities
 from activities.moving import MoveActivities
@@ -22,9 +23,7 @@ from activities.opening import OpeningActivities
 from activities.payments import PaymentActivities
 from activities.tools import Tools
 from campaigns.checking import Known
-from campaigns.declines import DeclineTable
 from campaigns.document import FinalAction
-from campaigns.networks import NetworkLimits
 from errors import BadSettings, ServerUnavailable
 from links import Links
 from messaging.folder import FolderSender
@@ -36,8 +35,9 @@ from plugin import dunwell_plugin, sandbox_runner
 from processors.sandbox import SandboxProcessor
 from processors.stripe import StripeProcessor
 from store import schema
-from store.campaigns import decline_codes, network_limits, publish_library
+from store.campaigns import publish_library
 from store.database import Database
+from store.facts import read_facts
 from store.installation import claim_installation
 from workflows.late_fact import SettleLateFact
 from workflows.moving import MoveCases
@@ -46,6 +46,8 @@ from workflows.recovery import RecoverPayment
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
+    from campaigns.declines import DeclineTable
+    from campaigns.networks import NetworkLimits
     from messaging.protocol import Sender
     from processors.protocol import Processor
     from settings import Settings
@@ -57,6 +59,7 @@ GRACE = timedelta(seconds=60)
 @asynccontextmanager
 async def open_tools(settings: Settings, now: datetime) -> AsyncIterator[Tools]:
     """Connect to everything but Temporal, with the database brought up to date, and close it all at the end."""
+    facts = read_facts(settings.facts_folder)
     schema.upgrade(settings.database_url)
     database = Database(settings.database_url)
     processors = make_processors(settings)
@@ -71,11 +74,15 @@ async def open_tools(settings: Settings, now: datetime) -> AsyncIterator[Tools]:
             processors=processors,
             sender=sender,
             renderer=renderer,
-            declines=DeclineTable(decline_codes()),
+            declines=facts.declines,
+            limits=facts.limits,
+            fees=facts.fees,
             livemode=settings.livemode,
             default_campaign=settings.default_campaign,
             mail_from=settings.mail_from,
             alert_to=settings.alert_to,
+            margin=settings.network_margin,
+            home=settings.merchant_country,
             link=make_links(settings).to_change_card,
         )
     finally:
@@ -87,15 +94,16 @@ async def open_tools(settings: Settings, now: datetime) -> AsyncIterator[Tools]:
 
 def known_of(tools: Tools, now: datetime | None = None) -> Known:
     """Give what a check of a campaign has to know, as this installation has it."""
-    return _known(tools.renderer, tools.declines, now or datetime.now(UTC))
+    return _known(tools.renderer, tools.declines, tools.limits, now or datetime.now(UTC))
 
 
 def known_anywhere(now: datetime) -> Known:
     """Give what a check of a campaign has to know where nothing is installed: what ships with Dunwell."""
-    return _known(Renderer(), DeclineTable(decline_codes()), now)
+    facts = read_facts()
+    return _known(Renderer(), facts.declines, facts.limits, now)
 
 
-def _known(renderer: Renderer, declines: DeclineTable, now: datetime) -> Known:
+def _known(renderer: Renderer, declines: DeclineTable, limits: NetworkLimits, now: datetime) -> Known:
     @lru_cache
     def names_the_end(template: str) -> bool:
         """Whether a mail's text is another one where the end takes something away."""
@@ -105,7 +113,7 @@ def _known(renderer: Renderer, declines: DeclineTable, now: datetime) -> Known:
 
     return Known(
         declines=declines,
-        networks=NetworkLimits(network_limits()),
+        networks=limits,
         templates=renderer.names(),
         template_faults=renderer.faults,
         names_the_end=names_the_end,
@@ -237,7 +245,7 @@ def make_workers(
     charges = Worker(
         client,
         task_queue=contract.charge_queue(queue),
-        activities=[PaymentActivities(tools).retry_payment],
+        activities=[ChargeActivities(tools).retry_payment],
         graceful_shutdown_timeout=GRACE,
         # Eager execution would pass the queue's limit by.
         disable_eager_activity_execution=True,

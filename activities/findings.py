@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from campaigns.declines import NO_CARD, Ask, Verdict
-from campaigns.story import LEVERS, Ending, Lever, Outcome, Pending, Story, Trigger
+from campaigns.advice import learn_from_decline
+from campaigns.declines import Ask, Said
+from campaigns.story import LEVERS, Ending, Lever, Outcome, Pending, Story, Trigger, UnderWay
 from processors.protocol import ChargeAnswer, ChargeResult, Invoice, InvoiceState, PaidBy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from campaigns.declines import Verdict
     from store.tables import AttemptRow
 
 
+# A bank that has not been heard of for so long is asked; a return takes two to five working days.
+BANK_ANSWERS = timedelta(days=2)
 # Who is said to have cancelled a subscription that the processor shows as ended.
 ENDED_THERE = "billing service"
 
@@ -41,6 +46,9 @@ def learn_from_invoice(
             "has_card": True,
             "method": card,
             "ask": Ask.NOTHING,
+            "advised": None,
+            "few_until": None,
+            "revoked": False,
             "pending": Pending(id=f"card.{card}", trigger=Trigger.CARD_UPDATED, method=card),
             "seen": (*story.seen, f"card:{card}:"),
         }
@@ -58,6 +66,7 @@ def nothing_pending() -> dict[str, object]:
         "promise_at": None,
         "hold": None,
         "unsettled": None,
+        "under_way": None,
         "paused": None,
         "review": None,
     }
@@ -99,7 +108,7 @@ def _paid_it(attempt: AttemptRow, invoice: Invoice) -> bool:
     """Whether an attempt of ours is what paid the invoice, by the best evidence there is."""
     if attempt.trigger == Trigger.PROCESSOR:
         return False
-    if attempt.state != "sending":
+    if attempt.state not in {"sending", "pending"}:
         return attempt.state == "paid"
     if invoice.paid_key is not None:
         # Without the suffix: an earlier try of the same attempt may be the one that went through.
@@ -118,6 +127,7 @@ def learn_from_charge(
     attempt, trigger, same_card = row.attempt, Trigger(row.trigger), row.method == story.method
     changes: dict[str, object] = {
         "done": {**story.done, attempt: now},
+        "advised": None,
         "charges": story.charges + 1,
         "scheduled_charges": story.scheduled_charges + (trigger is Trigger.SCHEDULE),
         "last_charge_at": now,
@@ -136,10 +146,48 @@ def learn_from_charge(
         changes |= {"ask": Ask.CONFIRM, "decline": answer.decline or "authentication_required"}
         changes["decline_class"] = "needs-customer-action"
     elif verdict is not None and same_card:
-        changes |= learn_from_decline(story, verdict)
+        changes |= learn_from_decline(story.model_copy(update=changes), verdict, now)
     if trigger is Trigger.CARD_UPDATED:
         changes["card_notice"] = f"{attempt}.message"
     return story.model_copy(update=changes)
+
+
+def with_bank(story: Story, row: AttemptRow, now: datetime) -> Story:
+    """Take in that the bank has a charge of ours, and answers in days: until then nothing else is done."""
+    trigger = Trigger(row.trigger)
+    changes: dict[str, object] = {
+        "done": {**story.done, row.attempt: now},
+        "charges": story.charges + 1,
+        "scheduled_charges": story.scheduled_charges + (trigger is Trigger.SCHEDULE),
+        "last_charge_at": now,
+        "advised": None,
+        "hold": None,
+        "unsettled": None,
+        "promise_at": None,
+        "under_way": UnderWay(
+            id=row.attempt, trigger=trigger, method=row.method, since=now, until=now + BANK_ANSWERS
+        ),
+    }
+    if story.pending and story.pending.id == row.attempt:
+        changes["pending"] = None
+    return story.model_copy(update=changes)
+
+
+def learn_from_return(story: Story, verdict: Verdict, now: datetime) -> Story:
+    """Take in that the bank has sent a charge back; what came due meanwhile is not charged on top of it."""
+    assert story.under_way is not None
+    gone = story.under_way
+    changes: dict[str, object] = {"under_way": None, "last_charge_at": now}
+    if gone.method == story.method:
+        changes |= learn_from_decline(story, verdict, now)
+    if gone.trigger is Trigger.CARD_UPDATED:
+        changes["card_notice"] = f"{gone.id}.message"
+    return story.model_copy(update=changes)
+
+
+def said_of(answer: ChargeAnswer, network: str | None) -> Said:
+    """Gather all that was said of a declined charge."""
+    return Said(answer.decline, answer.advice, network, answer.network_code, answer.network_advice)
 
 
 def without_attempt(story: Story, attempt: str) -> Story:
@@ -154,19 +202,3 @@ def without_attempt(story: Story, attempt: str) -> Story:
     if story.pending and story.pending.id == attempt:
         changes["pending"] = None
     return story.model_copy(update=changes)
-
-
-def learn_from_decline(story: Story, verdict: Verdict) -> dict[str, object]:
-    """Give the changes that a decline makes: its reason, what to ask for, and whether the card is done with."""
-    changes: dict[str, object] = {
-        "decline": verdict.code,
-        "decline_class": str(verdict.kind),
-        "disclose": verdict.disclose,
-        "ask": verdict.ask,
-    }
-    if verdict.code == NO_CARD:
-        changes["has_card"] = False
-    card = story.method or "default"
-    if not verdict.charge_again and verdict.ask is not Ask.CONFIRM and card not in story.blocked:
-        changes["blocked"] = (*story.blocked, card)
-    return changes

@@ -14,8 +14,9 @@ from temporalio import activity
 
 import contract
 import keys
+from activities.conversation import acting, reading
 from activities.findings import is_paid
-from activities.payments import SO_BEFORE, PaymentActivities, acting, reading
+from activities.payments import SO_BEFORE, PaymentActivities
 from activities.standing import Stand, stand
 from activities.tools import STOPPED_HOLD, is_last_try, try_again, virtual_now
 from activities.turn import flagged, spell_ending

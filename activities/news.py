@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from activities.findings import learn_from_decline, nothing_pending
+from activities.findings import nothing_pending
 from activities.turn import flagged
-from campaigns.declines import Ask
+from campaigns.advice import learn_from_decline
+from campaigns.declines import Ask, Said
 from campaigns.planner import AWAKE
-from campaigns.schedule import end_at
+from campaigns.promises import charged_at, why_not
 from campaigns.story import Ending, Outcome, Pending, Story
 from contract import (
     Cancel,
@@ -56,7 +57,7 @@ def take_fact(story: Story, fact: Fact, campaign: Campaign, declines: DeclineTab
         case CardUpdated():
             return _card_updated(story, fact)
         case PaymentFailed():
-            return _failed_again(story, fact, declines)
+            return _failed_again(story, fact, declines, now)
         case PromiseToPay():
             return _promised(story, fact, campaign, now)
     return Taken(story)
@@ -100,6 +101,9 @@ def _card_updated(story: Story, fact: CardUpdated) -> Taken:
         "method": fact.method,
         "has_card": True,
         "ask": Ask.NOTHING,
+        "advised": None,
+        "few_until": None,
+        "revoked": False,
         "blocked": tuple(blocked for blocked in story.blocked if blocked != card),
         "pending": Pending(id=attempt, trigger=fact.by, method=fact.method),
         "card_notice": None,
@@ -108,19 +112,23 @@ def _card_updated(story: Story, fact: CardUpdated) -> Taken:
     return Taken(story.model_copy(update=changes), (words,))
 
 
-def _failed_again(story: Story, fact: PaymentFailed, declines: DeclineTable) -> Taken:
-    verdict = declines.judge(fact.decline, fact.advice)
+def _failed_again(story: Story, fact: PaymentFailed, declines: DeclineTable, now: datetime) -> Taken:
+    if story.under_way:
+        # The answer that was waited for, as a rule: the invoice tells which charge it was of.
+        return Taken(story.model_copy(update={"look": "the bank's answer was reported"}))
+    said = Said(fact.decline, fact.advice, story.network, fact.network_code, fact.network_advice)
+    verdict = declines.judge(said, now.date())
     changes: dict[str, object] = {"charges": story.charges + 1}
     # Today's Stripe events do not say why; a reason that is not given must not replace one that was.
     if fact.decline and fact.method in {None, story.method}:
-        changes |= learn_from_decline(story, verdict)
+        changes |= learn_from_decline(story, verdict, min(fact.at or now, now))
     line = f"a charge made by the {fact.by} was declined: {verdict.words}"
     return Taken(story.model_copy(update=changes), (line,), recorded=(fact,))
 
 
 def _promised(story: Story, fact: PromiseToPay, campaign: Campaign, now: datetime) -> Taken:
-    if not now < fact.on < end_at(campaign, story):
-        line = f"a promise to pay on {fact.on:%d %B %Y} was not taken: it is not before the campaign's end"
-        return Taken(story, (line,))
-    line = f"the customer promised to pay on {fact.on:%d %B %Y}: messages rest until then"
-    return Taken(story.model_copy(update={"promise_at": fact.on}), (line,))
+    if refused := why_not(campaign, story, fact.on, now):
+        return Taken(story, (f"a promise to pay on {fact.on:%d %B %Y} was not taken: {refused}",))
+    at = charged_at(campaign, story, fact.on)
+    line = f"the customer promised to pay on {at:%d %B %Y}: messages rest until then"
+    return Taken(story.model_copy(update={"promise_at": at, "promises": story.promises + 1}), (line,))

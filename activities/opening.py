@@ -9,11 +9,13 @@ from temporalio import activity
 
 import contract
 import keys
-from activities import choosing
-from activities.findings import learn_from_decline, learn_from_invoice
+from activities import choosing, claims
+from activities.findings import learn_from_invoice
 from activities.standing import hold_everybody
 from activities.tools import Tools, give_up, is_last_try, try_again, virtual_now
 from activities.turn import conclude, course_of, ids, money
+from campaigns.advice import learn_from_decline
+from campaigns.declines import NO_CARD, Said
 from campaigns.money import spell_money
 from campaigns.segments import Failure
 from campaigns.story import Action, Ending, Outcome, Plan, Status, Story
@@ -98,7 +100,20 @@ class OpeningActivities:
             story = story.model_copy(update={"ending": unworked.model_copy(update={"at": now})})
         async with self._tools.database.begin() as session:
             await cases.note_choice(session, story.case_id, chosen.by)
+            story = await self._counted(session, story, invoice, _said_of(order, invoice), now)
             return await self._open(session, campaign, story, invoice, now, lines)
+
+    async def _counted(
+        self, session: AsyncSession, story: Story, invoice: Invoice, said: Said, now: datetime
+    ) -> Story:
+        """Count the failed attempt toward the budget of its card, and obey what was said of the card."""
+        if invoice.card is None or story.method != invoice.card.id or said.code in {None, NO_CARD}:
+            return story
+        card = claims.named(story.processor, story.account, invoice.card)
+        assert card is not None
+        await claims.note_failure(session, story, card, invoice.failed_charge, self._tools.rules)
+        await claims.obey(session, card, self._tools.declines.judge(said, now.date()), now)
+        return await claims.with_budget(session, story, card, self._tools.rules, now)
 
     async def _row(self, order: OpenCase, now: datetime) -> CaseRow:
         """Find the invoice's case; only where a Temporal client started the workflow is it made here."""
@@ -214,8 +229,7 @@ class OpeningActivities:
         return report
 
     def _first_story(self, order: OpenCase, invoice: Invoice, workflow: str, now: datetime) -> Story:
-        decline = order.decline or invoice.decline
-        advice = order.advice or (invoice.advice if decline == invoice.decline else None)
+        said = _said_of(order, invoice)
         known: dict[str, Any] = {
             "livemode": invoice.livemode,
             "customer": invoice.customer.id,
@@ -233,9 +247,9 @@ class OpeningActivities:
         if invoice.amount:
             known["amount"] = invoice.amount
         story = _blank_story(order, workflow, now).model_copy(update=known)
-        if decline is None:
+        if said.code is None:
             return story
-        learnt = learn_from_decline(story, self._tools.declines.judge(decline, advice))
+        learnt = learn_from_decline(story, self._tools.declines.judge(said, now.date()), story.failed_at)
         return story.model_copy(update={**learnt, "first_decline": learnt["decline"]})
 
     def _why_not_worked(self, campaign: Campaign, invoice: Invoice, excluded: str | None) -> Ending | None:
@@ -256,6 +270,19 @@ class OpeningActivities:
             why = f"{owed} is less than the campaign's minimum of {spell_money(smallest, invoice.currency)}"
             return Ending(outcome=Outcome.BELOW_MINIMUM, why=why)
         return None
+
+
+def _said_of(order: OpenCase, invoice: Invoice) -> Said:
+    """Gather all that was said of the failed charge: what was reported, and what the invoice tells of the same."""
+    code = order.decline or invoice.decline
+    same = code == invoice.decline
+    return Said(
+        code,
+        order.advice or (invoice.advice if same else None),
+        network=invoice.card.network if invoice.card else None,
+        network_code=order.network_code or (invoice.network_code if same else None),
+        network_advice=order.network_advice or (invoice.network_advice if same else None),
+    )
 
 
 def _blank_story(order: OpenCase, workflow: str, now: datetime) -> Story:

@@ -1,76 +1,50 @@
-"""Charges, and every other word with a payment processor."""
+"""What else is said to a payment processor: reads, and the final action."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import structlog
 from temporalio import activity
 
 import contract
 import keys
-from activities.findings import ENDED_THERE, learn_from_charge, learn_from_invoice, without_attempt
-from activities.standing import Stand, StepActivities, hold_everybody, release, stand
+from activities import claims
+from activities.conversation import Conversation, acting, network_of, reading
+from activities.findings import (
+    BANK_ANSWERS,
+    ENDED_THERE,
+    learn_from_return,
+    said_of,
+)
+from activities.standing import Stand, stand
 from activities.tools import (
-    SETTLING_PATIENCE,
     STOPPED_HOLD,
     UNAVAILABLE_HOLD,
-    give_up,
-    is_last_try,
-    try_again,
 )
-from activities.turn import conclude, flagged, ids, money
+from activities.turn import conclude, ids, money
 from campaigns.document import FinalAction
-from campaigns.story import Action, Ending, Outcome, Story, Trigger, Unsettled
+from campaigns.story import Action, Ending, Outcome, Story, UnderWay
 from contract import Order, Report
-from errors import AnswerLost, NotKnown, ProcessorKeyRejected, ProcessorRefused, ProcessorUnavailable
 from processors.protocol import (
     ChangeResult,
     ChargeAnswer,
-    ChargeRequest,
     ChargeResult,
     Invoice,
     SubscriptionChange,
 )
-from store import attempts, cases, journal, switches
+from store import attempts, journal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from datetime import timedelta
-
     from campaigns.story import Plan
-    from store.tables import AttemptRow
-
 log = structlog.get_logger()
-Answer = TypeVar("Answer")
 # Ends the journal's line of a final action that was none of our doing.
 SO_BEFORE = "it was so already"
 
 
-def reading(story: Story) -> str:
-    """Name the stop of everything at the case's account."""
-    return switches.reading(story.processor, story.account)
-
-
-def acting(story: Story) -> str:
-    """Name the stop of charges and final actions at the case's account."""
-    return switches.acting(story.processor, story.account)
-
-
-class PaymentActivities(StepActivities):
-    """Everything that speaks to a payment processor after the case is open."""
-
-    @activity.defn(name=contract.RETRY_PAYMENT)
-    async def retry_payment(self, order: Order) -> Report:
-        """Charge the invoice once for this attempt, whatever happened to earlier tries of it."""
-        assert order.plan is not None
-        at = await stand(self._tools, order, switches.CHARGES, reading(order.story), acting(order.story))
-        step = at.next
-        if step.action is not Action.CHARGE or step.id != order.plan.id or (step.at and step.at > at.now):
-            return await self._conclude(at, at.story)
-        return await self._speak(
-            at, step.id, UNAVAILABLE_HOLD, lambda: self._charge_once(at, step), doubt=step
-        )
+class PaymentActivities(Conversation):
+    """Reads of the invoice, the bank's answers to debits, and the end of a subscription."""
 
     @activity.defn(name=contract.CHECK_INVOICE)
     async def check_invoice(self, order: Order) -> Report:
@@ -89,53 +63,37 @@ class PaymentActivities(StepActivities):
             return await self._conclude(at, at.story)
         return await self._speak(at, step.id, UNAVAILABLE_HOLD, lambda: self._end(at, step))
 
-    # --- the conversations -----------------------------------------------------------------------
-
-    async def _speak(
-        self,
-        at: Stand,
-        action: str,
-        wait: timedelta,
-        conversation: Callable[[], Awaitable[Report]],
-        doubt: Plan | None = None,
-    ) -> Report:
-        """Hold one conversation with the processor; what goes wrong becomes a later try or a person's matter.
-
-        ``doubt`` is given where a lost answer may mean that money was taken.
-        """
-        if at.stop:
-            return await self._held(at, action, STOPPED_HOLD, at.stop)
-        try:
-            return await conversation()
-        except ProcessorKeyRejected as error:
-            return await self._held(at, action, STOPPED_HOLD, f"the processor rejected our key: {error}")
-        except (ProcessorUnavailable, AnswerLost) as error:
-            if not is_last_try():
-                raise try_again(error) from error
-            if doubt is not None and (isinstance(error, AnswerLost) or await self._in_doubt(at, doubt)):
-                return await self._unsettled(at, doubt, str(error))
-            return await self._held(at, action, wait, f"the processor was not to be reached: {error}")
-        except (NotKnown, ProcessorRefused) as error:
-            raise give_up(error) from error
-
-    async def _in_doubt(self, at: Stand, step: Plan) -> bool:
-        """Whether an earlier try of this charge was sent and never answered."""
-        async with self._tools.database.read() as session:
-            return await attempts.in_doubt(session, at.story.case_id, step.id)
-
-    async def _charge_once(self, at: Stand, step: Plan) -> Report:
+    async def _look(self, at: Stand) -> Report:
         invoice = await self._read(at)
-        story = await self._learn(at, invoice)
-        if story.ending:
+        story = (await self._learn(at, invoice)).model_copy(update={"look": None})
+        if story.under_way is None or story.ending:
             return await self._conclude(at, story)
         if invoice.pending:
-            return await self._held(at, step.id, UNAVAILABLE_HOLD, "another payment of it is being processed")
-        attempt = await self._claim(at, story, step)
-        return await self._settled(at, story, attempt, await self._charge(at, attempt))
+            waits = story.under_way.model_copy(update={"until": at.now + BANK_ANSWERS})
+            return await self._conclude(at, story.model_copy(update={"under_way": waits}))
+        return await self._returned(at, story, story.under_way, invoice)
 
-    async def _look(self, at: Stand) -> Report:
-        story = await self._learn(at, await self._read(at))
-        return await self._conclude(at, story.model_copy(update={"look": None}))
+    async def _returned(self, at: Stand, story: Story, gone: UnderWay, invoice: Invoice) -> Report:
+        """Take in that the bank has sent a charge of ours back; why, the invoice tells."""
+        answer = ChargeAnswer(
+            ChargeResult.DECLINED,
+            decline=invoice.decline,
+            advice=invoice.advice,
+            network_code=invoice.network_code,
+            network_advice=invoice.network_advice,
+            charge=invoice.failed_charge,
+        )
+        card = await claims.card_of(self._tools, story, invoice, gone.method)
+        verdict = self._tools.declines.judge(said_of(answer, network_of(card, story)), at.now.date())
+        story = learn_from_return(story, verdict, at.now)
+        line = f"charge {gone.id} of {money(story)} came back from the bank: {verdict.words}"
+        async with self._tools.database.begin() as session:
+            row = await attempts.get(session, story.case_id, gone.id)
+            if row is not None:
+                answer = replace(answer, payment=row.payment)
+                await self._write_down(session, at, row, answer, verdict, card)
+            story = await claims.with_budget(session, story, card, self._tools.rules, at.now)
+            return await conclude(session, at.campaign, story, at.now, [line])
 
     async def _end(self, at: Stand, step: Plan) -> Report:
         story = await self._learn(at, await self._read(at))
@@ -159,140 +117,6 @@ class PaymentActivities(StepActivities):
             log.info("subscription.ended", **ids(story), action=str(at.campaign.end.action), text=line)
             return await conclude(session, at.campaign, story, at.now, [line])
 
-    # --- parts -----------------------------------------------------------------------------------
-
-    async def _read(self, at: Stand) -> Invoice:
-        """Read before acting."""
-        story = at.story
-        processor = self._tools.processor(story.processor)
-        return await self._with_key(at, reading(story), processor.read_invoice(story.account, story.invoice))
-
-    async def _with_key(self, at: Stand, switch: str, request: Awaitable[Answer]) -> Answer:
-        """Make a request; a rejected key holds everybody, and one that works again releases them."""
-        try:
-            answer = await request
-        except ProcessorKeyRejected as error:
-            await hold_everybody(self._tools, switch, str(error), at.now)
-            raise
-        except AnswerLost:
-            # Whatever became of it, the key was let in; and the next try of this very attempt must not wait.
-            await release(self._tools, at, switch)
-            raise
-        await release(self._tools, at, switch)
-        return answer
-
-    async def _learn(self, at: Stand, invoice: Invoice) -> Story:
-        """Take in a read; a charge whose answer was lost is settled by it once the invoice is paid."""
-        async with self._tools.database.read() as session:
-            rows = await attempts.all_of(session, at.story.case_id)
-        story = learn_from_invoice(at.story, invoice, rows, at.now)
-        doubtful = [row for row in rows if row.state == attempts.SENDING]
-        if story.ending is None or not doubtful:
-            return story
-        if invoice.pending and story.ending.outcome is not Outcome.RECOVERED:
-            return await self._ended_in_doubt(at, story)
-        paid = story.ending.outcome is Outcome.RECOVERED
-        async with self._tools.database.begin() as session:
-            for row in doubtful:
-                row.state, row.settled_at = "paid" if paid else attempts.NOT_MADE, at.now
-                row.payment = invoice.payment if paid else None
-                session.add(row)
-        return story.model_copy(update={"charges": story.charges + paid})
-
-    async def _ended_in_doubt(self, at: Stand, story: Story) -> Story:
-        """Tell a person that a case ends while a charge of ours may still go through."""
-        text = f"{story.case_id} ended while a payment of its invoice is still being processed"
-        async with self._tools.database.begin() as session:
-            key = f"{story.case_id}.ended in doubt"
-            await journal.alert(session, key, "charge unsettled", text, at.now, story.case_id)
-        return flagged(story, "ended with a charge unsettled")
-
-    async def _claim(self, at: Stand, story: Story, step: Plan) -> AttemptRow:
-        """Claim the attempt; one that is in doubt is settled by what the read has just shown.
-
-        After a stored server error the processor would repeat that error for the same key. The read
-        shows no payment, so it is proven that nothing was charged, and the key's suffix is raised. The
-        same holds for a key that the processor may have forgotten.
-        """
-        trigger = step.trigger or Trigger.SCHEDULE
-        async with self._tools.database.begin() as session:
-            row = await attempts.claim(session, story, step.id, trigger, step.method, at.now)
-            if row.state == attempts.NOT_MADE and row.doubt == attempts.NOT_SENT:
-                row.state, row.doubt, row.claimed_at = attempts.SENDING, None, at.now
-                session.add(row)
-            forgotten = at.now - row.claimed_at > SETTLING_PATIENCE
-            if row.state == attempts.SENDING and (row.doubt == "stored" or forgotten):
-                row.suffix += 1
-                row.key = keys.charge_key(story.workflow_id, step.id, row.suffix)
-                row.doubt, row.claimed_at = None, at.now
-                session.add(row)
-            await cases.mark_charging(session, story.case_id)
-        return row
-
-    async def _charge(self, at: Stand, row: AttemptRow) -> ChargeAnswer:
-        """Send the charge, or give the answer that was written down before."""
-        if row.state == attempts.NOT_MADE:
-            return ChargeAnswer(ChargeResult.NOTHING_TO_PAY)
-        if row.state != attempts.SENDING:
-            return ChargeAnswer(
-                ChargeResult(row.state), payment=row.payment, decline=row.decline, advice=row.advice
-            )
-        story = at.story
-        request = ChargeRequest(story.account, story.invoice, row.key, at.now, row.method)
-        try:
-            charge = self._tools.processor(story.processor).charge(request)
-            return await self._with_key(at, acting(story), charge)
-        except (ProcessorUnavailable, ProcessorKeyRejected):
-            # Proven not sent, unless an earlier try of this attempt was never answered.
-            if row.doubt is None and row.claimed_at == at.now:
-                async with self._tools.database.begin() as session:
-                    row.state, row.doubt = attempts.NOT_MADE, attempts.NOT_SENT
-                    session.add(row)
-            raise
-        except AnswerLost as error:
-            async with self._tools.database.begin() as session:
-                row.doubt = "stored" if error.replayed_for_key else "lost"
-                session.add(row)
-            raise
-
-    async def _settled(self, at: Stand, story: Story, row: AttemptRow, answer: ChargeAnswer) -> Report:
-        if answer.result is ChargeResult.NOTHING_TO_PAY:
-            # Paid between the read and the charge: the next turn reads again and finds by whom.
-            async with self._tools.database.begin() as session:
-                row.state, row.settled_at = attempts.NOT_MADE, at.now
-                session.add(row)
-            return await self._conclude(at, without_attempt(story, row.attempt))
-        verdict = None
-        if answer.result is ChargeResult.DECLINED:
-            verdict = self._tools.declines.judge(answer.decline, answer.advice)
-        trigger = Trigger(row.trigger)
-        story = learn_from_charge(story, row, answer, verdict, at.now)
-        words = {
-            ChargeResult.PAID: "paid",
-            ChargeResult.NEEDS_CUSTOMER: "needs the customer to confirm with the bank",
-        }.get(answer.result, f"declined: {verdict.words if verdict else 'no reason given'}")
-        line = f"charge {story.charges} of {money(story)} ({trigger}): {words}"
-        async with self._tools.database.begin() as session:
-            row.state, row.doubt, row.settled_at = answer.result, None, at.now
-            row.decline, row.advice, row.payment = answer.decline, answer.advice, answer.payment
-            row.network_code, row.network_advice = answer.network_code, answer.network_advice
-            session.add(row)
-            if verdict and not verdict.known and verdict.code != "declined":
-                text = f"the decline code '{verdict.code}' is not in the table: it is treated as soft"
-                await journal.alert(
-                    session, f"unknown decline {verdict.code}", "unknown decline", text, at.now
-                )
-            report = await conclude(session, at.campaign, story, at.now, [line])
-        log.info(
-            "payment.charged",
-            **ids(story),
-            attempt=row.attempt,
-            trigger=row.trigger,
-            result=str(answer.result),
-            decline=answer.decline,
-        )
-        return report
-
     async def _change_subscription(self, at: Stand, story: Story, action: FinalAction) -> str:
         words = str(action).replace("_", " ")
         if action is FinalAction.LEAVE or story.subscription is None:
@@ -306,28 +130,3 @@ class PaymentActivities(StepActivities):
         )
         result = await self._with_key(at, acting(story), change)
         return f"final action {words}: {SO_BEFORE if result is ChangeResult.ALREADY_SO else 'done'}"
-
-    async def _unsettled(self, at: Stand, step: Plan, why: str) -> Report:
-        """Keep asking what became of a charge, and hand it to a person when patience ends."""
-        since = at.story.unsettled.since if at.story.unsettled else at.now
-        doubt = Unsettled(
-            id=step.id,
-            trigger=step.trigger or Trigger.SCHEDULE,
-            method=step.method,
-            since=since,
-            until=at.now + UNAVAILABLE_HOLD,
-        )
-        story = at.story.model_copy(update={"unsettled": doubt})
-        line = f"nobody knows whether charge {step.id} went through: {why}"
-        if at.now - since < SETTLING_PATIENCE:
-            return await self._conclude(at, story, line)
-        story = flagged(
-            story.model_copy(update={"review": f"{line}; look at the processor, then approve"}),
-            "charge unsettled",
-        )
-        async with self._tools.database.begin() as session:
-            key = f"{story.case_id}.unsettled.{step.id}"
-            await journal.alert(
-                session, key, "charge unsettled", f"{story.case_id}: {line}", at.now, story.case_id
-            )
-            return await conclude(session, at.campaign, story, at.now, [line])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from campaigns.budget import Rules
 from contract import TECHNICAL_TRIES
 from errors import AnswerLost, BadInput, ProcessorUnavailable, SenderUnavailable
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from campaigns.declines import DeclineTable
+    from campaigns.network_fees import NetworkFees
+    from campaigns.networks import NetworkLimits
     from messaging.protocol import Sender
     from messaging.rendering import Renderer
     from processors.protocol import Processor
@@ -35,18 +38,30 @@ SETTLING_PATIENCE = timedelta(hours=20)
 
 @dataclass(frozen=True)
 class Tools:
-    """The collaborators of activities; ``link`` makes a customer's signed link from a message's id."""
+    """The collaborators of activities; ``link`` makes a customer's signed link from a message's id.
+
+    ``margin`` attempts under a card network's limit are left unused; ``home`` is the merchant's country.
+    """
 
     database: Database
     processors: Mapping[str, Processor]
     sender: Sender
     renderer: Renderer
     declines: DeclineTable
+    limits: NetworkLimits
+    fees: NetworkFees
     livemode: bool
     default_campaign: str
     mail_from: str
     link: Callable[[str, datetime], str]
     alert_to: str | None = None
+    margin: int = 1
+    home: str | None = None
+
+    @property
+    def rules(self) -> Rules:
+        """What the budget of a card is reckoned with."""
+        return Rules(self.limits, self.fees, self.margin, self.home)
 
     def processor(self, name: str) -> Processor:
         """Find a processor by name; raises BadInput naming those that are configured."""

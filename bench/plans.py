@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.ground import Options, say
 from campaigns.arms import for_case
-from campaigns.declines import DeclineTable
+from campaigns.declines import DeclineTable, Said
 from campaigns.planner import plan
 from campaigns.reading import read_campaign
 from campaigns.simulation import Customer, Sample, begin, simulate
@@ -97,7 +97,7 @@ def _failures(campaign: Campaign) -> list[tuple[Campaign, Story]]:
         country = COUNTRIES[number % len(COUNTRIES)]
         sample = Sample(
             failed_at=FIRST_FAILURE + timedelta(hours=29 * number),
-            verdict=table.judge(DECLINES[number % len(DECLINES)]),
+            verdict=table.judge(Said(DECLINES[number % len(DECLINES)]), FIRST_FAILURE.date()),
             case_id=f"case_{number}",
             amount=900 + 700 * (number % 9),
             currency="EUR" if number % 3 else "USD",

@@ -19,7 +19,7 @@ from sqlalchemy import create_engine, insert
 from bench.ground import Options, say
 from bench.plans import COUNTRIES, DECLINES, RICH
 from bench.processes import ROOT
-from campaigns.declines import DeclineTable
+from campaigns.declines import DeclineTable, Said
 from campaigns.reading import read_campaign
 from campaigns.simulation import Sample, begin
 from campaigns.story import Ending, Lever, Outcome
@@ -157,7 +157,7 @@ def _case(chance: random.Random, table: DeclineTable, standard: Any, number: int
     country = chance.choice(COUNTRIES)
     sample = Sample(
         failed_at=FIRST_FAILURE + timedelta(seconds=chance.randrange(int(SPREAD.total_seconds()))),
-        verdict=table.judge(chance.choice(DECLINES)),
+        verdict=table.judge(Said(chance.choice(DECLINES)), FIRST_FAILURE.date()),
         # As real ids: in no order of time.
         case_id=f"case_{chance.getrandbits(64):016x}{number}",
         amount=chance.randrange(50, 20000),

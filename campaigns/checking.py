@@ -29,6 +29,7 @@ the same for an answer that lets an older step go on after a newer one          
 hours, a charge that a mail follows, a share of jitter at an opening, or an approval, that
 can bring two mails closer together than ``spacing``                                       warning
 a payday that can be past the end                                                          warning
+promises to pay for days that are past the end whenever they are made                      warning
 ``reinstate`` after ``cancel_now``, which no processor can undo                            error
 holdouts that get more than half of the customers; an arm that gets none                   warning
 =========================================================================================  =======

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from campaigns.arms import for_case
-from campaigns.declines import Ask, DeclineClass
+from campaigns.declines import Ask, DeclineClass, Said
 from campaigns.document import CHARGE, FinalAction
 from campaigns.durations import spell_duration
 from campaigns.money import minor_units, spell_money
@@ -117,7 +117,8 @@ def _paths(form: Form, known: Known) -> Iterator[tuple[str, Verdict]]:
     takes, table = form.campaign.takes, known.declines
     asked = {code for step in form.steps for code in step.only_if.decline}
     verdicts = sorted(
-        map(table.judge, table.codes()), key=lambda verdict: (verdict.code in asked, verdict.code)
+        (table.judge(Said(code), known.on) for code in table.codes()),
+        key=lambda verdict: (verdict.code in asked, verdict.code),
     )
     # A later charge may be declined in another way than the first, which the segment asks for.
     any_decline = bool(form.doing(CHARGE))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from campaigns.declines import Said
 from campaigns.document import CHARGE
 from campaigns.reach import (
     below_the_minimum,
@@ -34,7 +35,7 @@ def faults_of_segment(source: Source, campaign: Campaign, known: Known) -> Itera
     if lacking:
         yield source.fault(("takes",), f"no failure is ever taken: no {lacking} is as the segment asks")
     if takes.decline and takes.decline_class:
-        judged = [known.declines.judge(code) for code in takes.decline]
+        judged = [known.declines.judge(Said(code), known.on) for code in takes.decline]
         kinds = {verdict.kind for verdict in judged}
         if all(verdict.known for verdict in judged) and not kinds & set(takes.decline_class):
             yield source.fault(
@@ -53,7 +54,7 @@ def faults_of_reach(form: Form, known: Known) -> Iterator[Fault]:
     takes = form.campaign.takes
     for number, step in enumerate(form.steps):
         asked = step.only_if
-        contradiction = contradicts_itself(asked, known.declines)
+        contradiction = contradicts_itself(asked, known)
         if contradiction is None and (fixed := never_together(asked, takes)):
             contradiction = f"the campaign takes no {fixed} that it asks for"
         contradiction = contradiction or below_the_minimum(asked, form.campaign)
@@ -63,7 +64,7 @@ def faults_of_reach(form: Form, known: Known) -> Iterator[Fault]:
         yield from _not_without_a_mail(form, number)
         yield from _too_few_charges(form, number)
         yield from _decline_not_taken(form, number)
-        if step.retry and not chargeable(asked, known.declines):
+        if step.retry and not chargeable(asked, known):
             named = ", ".join(asked.decline or asked.decline_class)
             yield form.of_step(
                 number,

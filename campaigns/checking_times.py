@@ -33,6 +33,7 @@ def faults_of_times(form: Form, known: Known) -> Iterator[Fault]:
     yield from _approvals_too_long(form)
     yield from faults_of_waits(form, known)
     yield from _paydays_past_the_end(form)
+    yield from _promises_past_the_end(form)
 
 
 def _mails_too_close(form: Form) -> Iterator[Fault]:
@@ -127,3 +128,16 @@ def _paydays_past_the_end(form: Form) -> Iterator[Fault]:
                 else "shorten 'within'",
                 Severity.WARNING,
             )
+
+
+def _promises_past_the_end(form: Form) -> Iterator[Fault]:
+    """Find promises that reach further than the campaign itself: such days are never offered."""
+    promise, end = form.campaign.promise, form.campaign.end
+    if promise and promise.within >= end.after:
+        yield form.fault(
+            ("promise", "within"),
+            f"a day {spell_duration(promise.within)} ahead is past the end, {spell_duration(end.after)} after the"
+            " failure: it is never offered",
+            "fewer days, or a later end",
+            Severity.WARNING,
+        )

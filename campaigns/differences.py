@@ -72,6 +72,7 @@ def differences(old: Campaign, new: Campaign) -> list[Difference]:
         *_fields("", old, new, WHOLE),
         *_fields("segment", old.takes, new.takes, TAKES),
         *_calendar(old, new),
+        *_optional("promise to pay", "customers may choose a day", old.promise, new.promise, PROMISE),
         *_arms(old, new),
         *_steps("", old.steps, new.steps),
         *_end("", old.end, new.end),
@@ -159,6 +160,7 @@ WHOLE: Words = {
     "minimum": ("smallest amount that is worked", spell),
     "grace": ("time in which access stays full", spell),
     "retries": ("most scheduled charges in one case", spell),
+    "extra_charges": ("charges besides the steps", spell),
     "spacing": ("least time between two mails", spell),
 }
 TAKES: Words = {
@@ -194,6 +196,7 @@ PAYDAYS: Words = {
     "after": ("after the decline", spell),
     "within": ("if within", spell),
 }
+PROMISE: Words = {"within": ("how far ahead", spell), "times": ("how often in one case", spell)}
 END: Words = {
     "after": ("time after the failure", spell),
     "action": ("final action", spell),
@@ -208,6 +211,7 @@ MESSAGES: Words = {
     "failed": ("after a failed charge", spell),
     "new_card": ("where a new card is needed", spell),
     "confirm": ("where the bank asks for a confirmation", spell),
+    "revoked": ("where the customer told the bank to stop the payments", spell),
     "card_declined": ("after a new card was declined", spell),
     "last_notice": ("a late last notice", spell),
     "receipt": ("when the payment has come", spell),
@@ -244,15 +248,18 @@ def _calendar(old: Campaign, new: Campaign) -> Iterator[Difference]:
         first, second = getattr(before, name), getattr(after, name)
         if first.spelled() != second.spelled():
             yield Difference("calendar", f"{label}: {first.spelled()} → {second.spelled()}")
-    if before.paydays and after.paydays:
-        yield from _fields("paydays", before.paydays, after.paydays, PAYDAYS)
-    elif after.paydays:
-        said = "; ".join(
-            f"{label} {spelled(getattr(after.paydays, name))}" for name, (label, spelled) in PAYDAYS.items()
-        )
-        yield Difference("paydays", f"charges wait for them now: {said}", Change.ADDED)
-    elif before.paydays:
-        yield Difference("paydays", "charges wait for them no longer", Change.REMOVED)
+    yield from _optional("paydays", "charges wait for them", before.paydays, after.paydays, PAYDAYS)
+
+
+def _optional(part: str, does: str, old: Part | None, new: Part | None, words: Words) -> Iterator[Difference]:
+    """Say of a part that may be left out what it does now, or does no longer."""
+    if old and new:
+        yield from _fields(part, old, new, words)
+    elif new:
+        said = "; ".join(f"{label} {spelled(getattr(new, name))}" for name, (label, spelled) in words.items())
+        yield Difference(part, f"{does} now: {said}", Change.ADDED)
+    elif old:
+        yield Difference(part, f"{does} no longer", Change.REMOVED)
 
 
 def _arms(old: Campaign, new: Campaign) -> Iterator[Difference]:

@@ -132,15 +132,32 @@ class Messages(Part):
     """Templates by occasion.
 
     A step that sends ``failed`` sends ``new_card`` or ``confirm`` in its place when that is what the
-    customer has to do; a message with a purpose of its own (``last_notice``, say) is kept and adapts.
+    customer has to do. In place of all three goes ``revoked``, a question, where the customer told the bank to
+    stop such payments. A message with a purpose of its own (``last_notice``, say) is kept and adapts.
     """
 
     failed: Name = "payment_failed"
     new_card: Name = "new_card_needed"
     confirm: Name = "confirm_payment"
+    revoked: Name = "did_you_mean_to_cancel"
     card_declined: Name = "card_declined"
     last_notice: Name = "last_notice"
     receipt: Name | None = None
+
+
+class Promise(Part):
+    """A customer may choose a day on which the card is charged; until then no message is sent."""
+
+    within: Duration = Field(default=timedelta(days=7), description="How far ahead that day may be.")
+    times: int = Field(default=1, ge=1, le=5, description="How often in one case.")
+
+    @field_validator("within")
+    @classmethod
+    def _reaches_a_day(cls, value: timedelta) -> timedelta:
+        if value < ONE_DAY:
+            message = "leaves no day to choose: give it a day or more"
+            raise ValueError(message)
+        return value
 
 
 class Arm(Part):
@@ -180,10 +197,17 @@ class Campaign(Part):
     retries: int = Field(
         default=8, ge=0, le=20, description="Most scheduled charges in one case (a card update's is extra)."
     )
+    extra_charges: bool = Field(
+        default=True,
+        description="Charge besides the steps when the issuer names a time, or soon after technical trouble.",
+    )
     spacing: Duration = Field(
         default=timedelta(hours=12), description="Least time between two mails to one customer."
     )
     calendar: Calendar = Calendar()
+    promise: Promise | None = Field(
+        default=None, description="Days that a customer may promise to pay on; left out, none is offered."
+    )
     messages: Messages = Messages()
     arms: tuple[Arm, ...] = Field(default=(), description="Variants; each customer is in one of them.")
     steps: tuple[Step, ...] = Field(min_length=1)

@@ -195,4 +195,6 @@ def why_no_charge(campaign: Campaign, story: Story) -> str | None:
     blocked = why_no_charge_at_all(story)
     if blocked is None and story.scheduled_charges >= campaign.retries:
         return f"the campaign's limit of {campaign.retries} scheduled charges is reached"
+    if blocked is None and story.few_until is not None and story.scheduled_charges >= story.few_until:
+        return f"the decline code {story.decline} is not known, and a few retries of it were made"
     return blocked

@@ -24,6 +24,7 @@ from campaigns.due import (
 )
 from campaigns.durations import spell_duration
 from campaigns.schedule import (
+    ADVISED,
     FAREWELL,
     FINAL,
     NOTICE,
@@ -70,13 +71,19 @@ def plan(campaign: Campaign, story: Story, now: datetime, every: Sequence[Due] |
 
 
 def template_for(campaign: Campaign, story: Story, template: str) -> str:
-    """Give the template that fits what the customer has to do, in place of the ordinary notice."""
-    if template != campaign.messages.failed:
+    """Give the template that fits what the customer has to do, in place of the ordinary notice.
+
+    Whoever told the bank to stop is not dunned for a card but asked, also by a step that names that notice.
+    """
+    messages = campaign.messages
+    if story.revoked and template in {messages.failed, messages.new_card, messages.confirm}:
+        return messages.revoked
+    if template != messages.failed:
         return template
     if story.ask is Ask.CONFIRM:
-        return campaign.messages.confirm
+        return messages.confirm
     if story.ask is Ask.NEW_CARD or not story.has_card:
-        return campaign.messages.new_card
+        return messages.new_card
     return template
 
 
@@ -119,6 +126,10 @@ def _at_once(campaign: Campaign, story: Story, now: datetime) -> Plan | None:
     if story.look:
         at = not_before_hold(story, "look", now)
         return Plan(action=Action.LOOK, id="look", at=at, why=story.look)
+    if story.under_way:
+        why = "the bank has the payment, and answers in a few days: nothing else is charged or sent till then"
+        at = not_before_hold(story, "look", max(now, story.under_way.until))
+        return Plan(action=Action.LOOK, id="look", at=at, why=why)
     if story.unsettled:
         # A person has to look first: a second charge could be a second payment.
         return None
@@ -135,7 +146,7 @@ def _at_once(campaign: Campaign, story: Story, now: datetime) -> Plan | None:
             action=Action.CHARGE,
             id=story.pending.id,
             at=not_before_hold(story, story.pending.id, now),
-            why=held.why if held else words.get(story.pending.trigger, "charge at once"),
+            why=_with_budget(story, held.why if held else words.get(story.pending.trigger, "charge at once")),
             trigger=story.pending.trigger,
             method=story.pending.method,
         )
@@ -262,6 +273,8 @@ def _final_action(campaign: Campaign, story: Story, now: datetime) -> Plan:
 
 def _step_plan(campaign: Campaign, story: Story, part: Due, at: datetime, every: Sequence[Due]) -> Plan:
     step = part.step
+    if step is ADVISED:
+        return _advised_plan(story, part, at)
     why = f"step {step.id}: {spell_time(campaign, story, part, at)}"
     if story.hold and story.hold.covers(part.id) and at >= story.hold.until:
         why = story.hold.why
@@ -271,6 +284,7 @@ def _step_plan(campaign: Campaign, story: Story, part: Due, at: datetime, every:
         why = f"{why}; only if the customer has opened a mail or used a link by then"
     common = {"id": part.id, "at": at, "why": why, "step": step.id}
     if part.kind == CHARGE:
+        common["why"] = _with_budget(story, why)
         return Plan(action=Action.CHARGE, trigger=Trigger.SCHEDULE, method=story.method, **common)
     if part.kind == ACCESS:
         return Plan(action=Action.ACCESS, access=step.access, **common)
@@ -282,6 +296,24 @@ def _step_plan(campaign: Campaign, story: Story, part: Due, at: datetime, every:
             **common,
         )
     return Plan(action=Action.ALERT, note=_question(part) if part.kind == ASK else step.alert, **common)
+
+
+def _advised_plan(story: Story, part: Due, at: datetime) -> Plan:
+    assert story.advised is not None
+    held = story.hold if story.hold and story.hold.covers(part.id) and at >= story.hold.until else None
+    return Plan(
+        action=Action.CHARGE,
+        id=part.id,
+        at=at,
+        why=_with_budget(story, held.why if held else story.advised.why),
+        trigger=Trigger.SCHEDULE,
+        method=story.method,
+    )
+
+
+def _with_budget(story: Story, why: str) -> str:
+    """Add how often the card has been tried, as far as its network limits that."""
+    return f"{why}; {story.budget}" if story.budget else why
 
 
 def _question(part: Due) -> str:

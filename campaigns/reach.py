@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from campaigns.declines import DeclineClass
+from campaigns.declines import DeclineClass, Said
 from campaigns.document import CHARGE
 from campaigns.money import minor_units, spell_money
 
@@ -12,9 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from campaigns.conditions import Conditions
-    from campaigns.declines import DeclineTable
     from campaigns.document import Campaign
-    from campaigns.forms import Form
+    from campaigns.forms import Form, Known
     from campaigns.segments import Takes
 
 # The issuer's advice outranks the code: a decline of any code may turn out to be one of these.
@@ -69,7 +68,7 @@ def below_the_minimum(part: Conditions | Takes, campaign: Campaign) -> str | Non
     return f"amounts below {spell_money(campaign.smallest(currency), currency)} are not worked"
 
 
-def contradicts_itself(conditions: Conditions, declines: DeclineTable) -> str | None:
+def contradicts_itself(conditions: Conditions, known: Known) -> str | None:
     """Say why conditions can never all hold, or None where they can."""
     fixed = never_together(conditions)
     if fixed:
@@ -80,7 +79,7 @@ def contradicts_itself(conditions: Conditions, declines: DeclineTable) -> str | 
     if conditions.mail_opened is False and conditions.link_clicked:
         return "whose link was used, that mail was opened"
     if conditions.decline and conditions.decline_class:
-        judged = {code: declines.judge(code) for code in conditions.decline}
+        judged = {code: known.declines.judge(Said(code), known.on) for code in conditions.decline}
         kinds = {verdict.kind for verdict in judged.values()} | BY_ADVICE
         if all(verdict.known for verdict in judged.values()) and not kinds & set(conditions.decline_class):
             code = conditions.decline[0]
@@ -119,12 +118,12 @@ def _attempts_agree(before: Conditions, after: Conditions, charges: int) -> bool
     return not too_many and not too_few
 
 
-def chargeable(conditions: Conditions, declines: DeclineTable) -> bool:
+def chargeable(conditions: Conditions, known: Known) -> bool:
     """Whether a card is ever charged again after one of the declines that are asked for."""
-    codes = conditions.decline or tuple(declines.codes())
+    codes = conditions.decline or tuple(known.declines.codes())
     return any(
         verdict.charge_again
-        for verdict in map(declines.judge, codes)
+        for verdict in (known.declines.judge(Said(code), known.on) for code in codes)
         if not conditions.decline_class or verdict.kind in conditions.decline_class
     )
 

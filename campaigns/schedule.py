@@ -23,17 +23,23 @@ from campaigns.document import (
     MESSAGE,
     NO_TIME,
     AccessLevel,
+    Step,
     offset,
 )
 from campaigns.durations import spell_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from campaigns.calendars import Window
-    from campaigns.document import Campaign, Step
-    from campaigns.story import Story
+    from campaigns.document import Campaign
+    from campaigns.story import Advised, Story
 
+# A mail waits for the charge of its step where the issuer puts that off for no longer than this: it would tell of
+# what the same day may change.
+SOON = timedelta(hours=12)
+# Stands for a step where a charge belongs to none.
+ADVISED = Step(id="advised", after=NO_TIME, retry=True)
 NOTICE, FINAL, FAREWELL = "end.notice", "end.action", "end.message"
 APPROVED = "approved"
 
@@ -117,7 +123,7 @@ class Timetable:
         if self._fixed is not None:
             return self._fixed
         found: list[Due] = []
-        fixed = True
+        fixed = story.advised is None
         for step in self._campaign.steps:
             if step.approval:
                 found += _approved_parts(self._campaign, story, step)
@@ -127,6 +133,8 @@ class Timetable:
             else:
                 found += _judged(step, self._dated_parts(story, step), story)
                 fixed = False
+        if story.advised:
+            found += _advised_parts(self._campaign, story, story.advised, found)
         found.sort(key=_time_of)
         if fixed:
             self._fixed = found
@@ -145,7 +153,8 @@ def _clock(story: Story) -> tuple[object, ...]:
     told = (story.case_id, story.failed_at, story.decline, story.timezone, story.country)
     # Where the card is not charged any more, a step may have charged it: then its mail comes after that.
     blocked = why_no_charge_at_all(story)
-    return (*told, story.moved, begun, blocked and tuple(story.done))
+    waits = story.advised is not None and story.advised.exact
+    return (*told, story.moved, begun, (blocked or waits) and tuple(story.done), story.advised)
 
 
 _time_of = attrgetter("at")
@@ -217,15 +226,44 @@ def why_no_charge_at_all(story: Story) -> str | None:
     return None
 
 
+def _advised_parts(campaign: Campaign, story: Story, advised: Advised, steps: Sequence[Due]) -> list[Due]:
+    """Give the charge at the time that the issuer named, or soon after technical trouble.
+
+    Only where no step charges the card by then, and never at the cost of a charge that the campaign spells out:
+    those count toward the same limit.
+    """
+    if not (advised.timed and campaign.extra_charges):
+        return []
+    at = _opening(campaign, story, advised.at, campaign.calendar.charges)
+    ends = planned_end(campaign, story)
+    left = [
+        part
+        for part in steps
+        if part.kind == CHARGE
+        and part.at < ends
+        and part.may
+        and part.id not in story.done
+        and part.id not in story.passed
+    ]
+    spare = story.scheduled_charges + len(left) < campaign.retries
+    if not spare or any(part.at <= at for part in left):
+        return []
+    return [Due(advised.id, ADVISED, CHARGE, at)]
+
+
 def part_at(campaign: Campaign, story: Story, step: Step, kind: str, at: datetime) -> datetime:
     """When one part of a step is due, given when the step is: at the next moment that the calendar allows.
 
     What a step does besides its charge waits for the hours of charges too, so that no mail tells of what a
-    charge in the coming night may change; but not for a payday, which the mail can name, and not where the
-    card is not charged at all. A change of access waits for the mail that announces it. A time that a person
+    charge in the coming night may change, and for the hours that an issuer asks for; but not for days, be it a payday
+    or an issuer's wait, which the mail can name, and not where the card is not charged at all. A change of access waits for the mail that announces it. A time that a person
     gave a step stands for its charge; a mail keeps to the hours of mails all the same.
     """
     calendar, by_person = campaign.calendar, _is_put(story, step)
+    if not by_person and (kind == CHARGE or _is_to_charge(story, step)):
+        advised = _as_advised(story, step, at)
+        if kind == CHARGE or advised - at <= SOON:
+            at = advised
     if kind == CHARGE and not by_person:
         payday = _payday(campaign, story, at)
         put_off = payday and _opening(campaign, story, payday, calendar.charges)
@@ -240,6 +278,14 @@ def part_at(campaign: Campaign, story: Story, step: Step, kind: str, at: datetim
         # person put into the grace is done there, all of it.
         return max(at, story.failed_at + campaign.grace)
     return at
+
+
+def _as_advised(story: Story, step: Step, at: datetime) -> datetime:
+    """Put a charge off until the time that the issuer named: before it, the network may ask a fee for it."""
+    advised = story.advised
+    if advised is None or not advised.exact or f"{step.id}.{CHARGE}" in story.done:
+        return at
+    return max(at, advised.at)
 
 
 def _is_to_charge(story: Story, step: Step) -> bool:
@@ -341,6 +387,10 @@ def _spell_waits(campaign: Campaign, story: Story, part: Due, at: datetime, due:
     charges, mails = campaign.calendar.charges, campaign.calendar.messages
     charged = part.kind == CHARGE or _is_to_charge(story, part.step)
     if charged and not _is_put(story, part.step):
+        later = _as_advised(story, part.step, at)
+        if story.advised and later > at and (part.kind == CHARGE or later - at <= SOON):
+            yield story.advised.why if part.kind == CHARGE else f"after its charge: {story.advised.why}"
+            at = later
         payday = _payday(campaign, story, at) if part.kind == CHARGE else None
         if payday and payday <= part.at:
             yield f"put off to the payday on {payday.astimezone(zone):%d %B}"

@@ -62,6 +62,7 @@ DESCRIPTIONS = {
     ("Messages", "failed"): "The ordinary notice of a failed charge.",
     ("Messages", "new_card"): "In place of 'failed' where only a new card helps.",
     ("Messages", "confirm"): "In place of 'failed' where the bank asks for a confirmation.",
+    ("Messages", "revoked"): "In place of those three where the customer told the bank to stop the payments.",
     ("Messages", "card_declined"): "When a new card was declined, too.",
     ("Messages", "last_notice"): "When the end has come before the customer was told.",
     ("Messages", "receipt"): "When the payment has come; left out, none is sent.",

@@ -10,6 +10,7 @@ import heapq
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from campaigns.advice import learn_from_decline
 from campaigns.declines import Ask
 from campaigns.document import ASK
 from campaigns.due import overtaken
@@ -79,8 +80,8 @@ class Sample:
 
 def begin(campaign: Campaign, sample: Sample) -> Story:
     """Begin the story of a made-up failure, as opening a case would."""
-    card, verdict = "card", sample.verdict
-    return Story(
+    verdict = sample.verdict
+    story = Story(
         case_id=sample.case_id,
         workflow_id=sample.case_id,
         processor="preview",
@@ -95,15 +96,12 @@ def begin(campaign: Campaign, sample: Sample) -> Story:
         network=sample.network,
         campaign=campaign.name,
         arm=sample.arm,
-        decline=verdict.code,
-        decline_class=str(verdict.kind),
         first_decline=verdict.code,
-        disclose=verdict.disclose,
-        ask=verdict.ask,
-        method=card,
-        has_card=sample.has_card,
-        blocked=() if verdict.charge_again or verdict.ask is Ask.CONFIRM else (card,),
+        method="card",
     )
+    learnt = learn_from_decline(story, verdict, sample.failed_at)
+    has_card = sample.has_card and learnt.get("has_card", True)
+    return story.model_copy(update={**learnt, "has_card": has_card})
 
 
 @dataclass(order=True)
@@ -145,14 +143,19 @@ class _World:
 
 
 def simulate(
-    campaign: Campaign, story: Story, now: datetime, customer: Customer = Customer()
+    campaign: Campaign,
+    story: Story,
+    now: datetime,
+    customer: Customer = Customer(),
+    verdict: Verdict | None = None,
 ) -> Iterator[Happened]:
     """Yield everything that happens in a case from ``now`` until it is closed.
 
-    ``campaign`` is the case's own, as ``for_case`` gives it.
+    ``campaign`` is the case's own, as ``for_case`` gives it. ``verdict`` is what every declined charge says, and
+    with it when the card may be tried again; left out, all that the first one said, but for that.
     """
     world, timetable = _World(customer, story, now), Timetable(campaign)
-    asked = story.ask
+    answers = _Answers(customer, story.ask, verdict)
     asks = any(not step.only_if.ask_nothing for step in campaign.steps)
     for _ in range(MOST_TURNS + MOST_TURNS_A_STEP * len(campaign.steps)):
         every = timetable.parts(story)
@@ -174,7 +177,7 @@ def simulate(
             if asks or upcoming.action is Action.WAIT:
                 # What has come due in between is judged before anything is done, as activities do.
                 continue
-        story = _after_action(story, upcoming, now, customer, asked)
+        story = _after_action(story, upcoming, now, answers)
         if upcoming.action is Action.MESSAGE:
             world.mail_arrived(now)
         yield Happened(now, story, plan=upcoming)
@@ -197,6 +200,9 @@ def _after_event(story: Story, event: _Event) -> Story:
             "method": NEW_CARD,
             "has_card": True,
             "ask": Ask.NOTHING,
+            "advised": None,
+            "few_until": None,
+            "revoked": False,
             "awake_until": event.at + AWAKE,
         }
     elif event.name == "paid elsewhere":
@@ -206,16 +212,35 @@ def _after_event(story: Story, event: _Event) -> Story:
     return story.model_copy(update=changes)
 
 
-def _after_action(story: Story, done: Plan, now: datetime, customer: Customer, asked: Ask) -> Story:
-    """Take in what came of an action; ``asked`` is what the first decline asked of the customer."""
+@dataclass(frozen=True)
+class _Answers:
+    """How the world answers: the customer, and every declined charge; ``asked`` is what the first one asked for."""
+
+    customer: Customer
+    asked: Ask
+    verdict: Verdict | None
+
+    def declined(self, story: Story, now: datetime, *, new_card: bool) -> dict[str, object]:
+        """Give the changes that a declined charge makes: for good, or until the customer confirms, as the first."""
+        if self.verdict is not None:
+            return learn_from_decline(story, self.verdict, now)
+        if not new_card:
+            return {}
+        changes: dict[str, object] = {"ask": self.asked}
+        if story.blocked:
+            changes["blocked"] = (*story.blocked, NEW_CARD)
+        return changes
+
+
+def _after_action(story: Story, done: Plan, now: datetime, answers: _Answers) -> Story:
     changes: dict[str, object] = {"done": {**story.done, done.id: now}}
     if done.action is Action.CHARGE:
-        changes |= _after_charge(story, done, now, customer, asked)
+        changes |= _after_charge(story.model_copy(update=changes), done, now, answers)
     elif done.action is Action.MESSAGE and story.card_notice == done.id:
         changes["card_notice"] = None
     elif done.action is Action.ACCESS and done.access:
         changes["access"] = done.access
-    elif done.action is Action.ALERT and done.id.endswith(f".{ASK}") and customer.approves:
+    elif done.action is Action.ALERT and done.id.endswith(f".{ASK}") and answers.customer.approves:
         changes["done"] = {**story.done, done.id: now, f"{done.step}.approved": now}
     elif done.action is Action.LOOK:
         changes["look"] = None
@@ -226,27 +251,24 @@ def _after_action(story: Story, done: Plan, now: datetime, customer: Customer, a
     return story.model_copy(update=changes)
 
 
-def _after_charge(
-    story: Story, done: Plan, now: datetime, customer: Customer, asked: Ask
-) -> dict[str, object]:
+def _after_charge(story: Story, done: Plan, now: datetime, answers: _Answers) -> dict[str, object]:
     scheduled = story.scheduled_charges + (done.trigger is Trigger.SCHEDULE)
     changes: dict[str, object] = {
         "charges": story.charges + 1,
         "scheduled_charges": scheduled,
         "last_charge_at": now,
+        "advised": None,
         "pending": None,
         "unsettled": None,
         "promise_at": None,
     }
     new_card = done.trigger is Trigger.CARD_UPDATED
-    if new_card and customer.new_card_works:
+    if new_card and answers.customer.new_card_works:
         changes["ending"] = Ending(outcome=Outcome.RECOVERED, lever=Lever.CARD_UPDATE, at=now)
-    elif done.trigger is Trigger.SCHEDULE and scheduled == customer.paid_by_charge:
+        return changes
+    if done.trigger is Trigger.SCHEDULE and scheduled == answers.customer.paid_by_charge:
         changes["ending"] = Ending(outcome=Outcome.RECOVERED, lever=Lever.SCHEDULED_RETRY, at=now)
-    elif new_card:
+        return changes
+    if new_card:
         changes["card_notice"] = f"{done.id}.message"
-        # Declined alike: for good, or until the customer confirms the payment with the bank.
-        changes["ask"] = asked
-        if story.blocked:
-            changes["blocked"] = (*story.blocked, NEW_CARD)
-    return changes
+    return changes | answers.declined(story.model_copy(update=changes), now, new_card=new_card)

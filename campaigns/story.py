@@ -98,6 +98,20 @@ class Hold(Value):
         return action == self.action or action in self.also
 
 
+class Advised(Value):
+    """When the card may be tried again, by the issuer's word or after a trouble of the machines, and why.
+
+    ``exact``: the issuer asked for it, and nothing is charged on schedule before. ``timed``: a charge is due
+    then, also where no step of the campaign has one by that time; ``id`` is that charge's.
+    """
+
+    id: str
+    at: Moment
+    why: str
+    exact: bool = True
+    timed: bool = True
+
+
 class Pause(Value):
     """A person's stop of everything scheduled; ``until`` None lasts until somebody resumes."""
 
@@ -108,6 +122,16 @@ class Pause(Value):
 
 class Unsettled(Value):
     """A charge of which nobody knows whether it was made."""
+
+    id: str
+    trigger: Trigger
+    method: str | None = None
+    since: Moment
+    until: Moment
+
+
+class UnderWay(Value):
+    """A charge that the bank has and answers in days; ``until`` is when it is asked for if nobody tells."""
 
     id: str
     trigger: Trigger
@@ -136,6 +160,9 @@ class Story(Value):
     known. ``put_past`` are those among ``passed`` that only a move to another version left behind: a further
     move takes them up again. ``opened_at`` and ``clicked_at`` are the first time that a mail was opened or a link used.
     ``awake_until`` is how long the customer waits for an answer to what they did by hand, at whatever hour.
+    ``few_until`` is how many scheduled charges there may be while the decline code is one that nobody knows.
+    ``revoked`` says that the customer told the bank to stop such payments. ``budget`` says how often the card has
+    been tried, such as ``3 of 20 attempts used``.
     """
 
     case_id: str
@@ -172,6 +199,10 @@ class Story(Value):
     charges: int = 0
     scheduled_charges: int = 0
     last_charge_at: Moment | None = None
+    advised: Advised | None = None
+    few_until: int | None = None
+    revoked: bool = False
+    budget: str = ""
     done: dict[str, Moment] = {}
     passed: tuple[str, ...] = ()
     put_past: tuple[str, ...] = ()
@@ -183,8 +214,10 @@ class Story(Value):
     card_notice: str | None = None
     look: str | None = None
     promise_at: Moment | None = None
+    promises: int = 0
     hold: Hold | None = None
     unsettled: Unsettled | None = None
+    under_way: UnderWay | None = None
     paused: Pause | None = None
     review: str | None = None
     opened_at: Moment | None = None

@@ -147,7 +147,7 @@ class Trial:
         arm = assign(self._campaign, failure.customer or failure.id)
         story = _first_story(self._campaign, failure, verdict, arm)
         own = for_case(self._campaign, story, failure.attributes)
-        return _course(arm, self._alike.deeds(own, story), failure.settled_after)
+        return _course(arm, self._alike.deeds(own, story, verdict), failure.settled_after)
 
     def tally(self) -> Tally:
         """Give the sums so far."""
@@ -204,14 +204,17 @@ class _Alike:
         )
         self._played: dict[tuple[object, ...], tuple[Deed, ...]] = {}
 
-    def deeds(self, own: Campaign, story: Story) -> Iterable[Deed]:
-        """Give what the campaign, as it is for the case, does to it if nothing from outside ends it."""
+    def deeds(self, own: Campaign, story: Story, verdict: Verdict) -> Iterable[Deed]:
+        """Give what the campaign, as it is for the case, does to it if nothing from outside ends it.
+
+        ``verdict`` is that of every declined charge.
+        """
         if self._by_the_clock:
-            return _deeds(own, story)
+            return _deeds(own, story, verdict)
         alike = (
             story.arm,
             tuple(step.id for step in own.steps),
-            story.decline,
+            verdict,
             story.has_card,
             tuple(
                 amounts_hold(step.only_if.amount, story.amount, story.currency)
@@ -222,7 +225,7 @@ class _Alike:
         if alike not in self._played:
             if len(self._played) == MOST_KEPT:
                 self._played.clear()
-            self._played[alike] = tuple(_deeds(own, story))
+            self._played[alike] = tuple(_deeds(own, story, verdict))
         return self._played[alike]
 
 
@@ -243,8 +246,8 @@ def _first_story(campaign: Campaign, failure: PastFailure, verdict: Verdict, arm
     return begin(campaign, sample)
 
 
-def _deeds(own: Campaign, story: Story) -> Iterator[Deed]:
-    for happened in simulate(own, story, story.failed_at):
+def _deeds(own: Campaign, story: Story, verdict: Verdict) -> Iterator[Deed]:
+    for happened in simulate(own, story, story.failed_at, verdict=verdict):
         done = happened.plan
         if done is not None:
             after = happened.at - story.failed_at

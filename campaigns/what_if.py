@@ -8,13 +8,14 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from campaigns.comparison import UNKNOWN, Comparison, Example
+from campaigns.declines import Said
 from campaigns.document import NO_TIME, AccessLevel
 from campaigns.durations import spell_duration
 from campaigns.trial import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from datetime import timedelta
+    from datetime import date, timedelta
 
     from campaigns.declines import Verdict
     from campaigns.document import Campaign
@@ -32,7 +33,7 @@ class WhatIf:
         self._draft = Trial(draft, world)
         self._published = Trial(published, world) if published else None
         self._declines = world.declines
-        self._verdicts: dict[str | None, Verdict] = {}
+        self._verdicts: dict[tuple[str | None, date], Verdict] = {}
         self._unknown: Counter[str] = Counter()
         self._changed = 0
         # The greatest changes so far, the least of them first.
@@ -41,7 +42,7 @@ class WhatIf:
 
     def take(self, failure: PastFailure) -> None:
         """Try both on one failure."""
-        verdict = self._verdict(failure.decline)
+        verdict = self._verdict(failure.decline, failure.failed_at.date())
         after = self._draft.take(failure, verdict)
         if self._published:
             before = self._published.take(failure, verdict)
@@ -62,10 +63,11 @@ class WhatIf:
             unknown=(*UNKNOWN, *more_unknown),
         )
 
-    def _verdict(self, decline: str | None) -> Verdict:
-        if decline not in self._verdicts:
-            self._verdicts[decline] = self._declines.judge(decline)
-        verdict = self._verdicts[decline]
+    def _verdict(self, decline: str | None, on: date) -> Verdict:
+        key = (decline, on)
+        if key not in self._verdicts:
+            self._verdicts[key] = self._declines.judge(Said(decline), on)
+        verdict = self._verdicts[key]
         if decline and not verdict.known:
             self._unknown[decline] += 1
         return verdict

@@ -35,14 +35,43 @@ class PaidBy(StrEnum):
     ELSEWHERE = "elsewhere"
 
 
+class Initiator(StrEnum):
+    """Who asked for an attempt: the merchant, by us or by the processor's own retries, or the customer on a page."""
+
+    MERCHANT = "merchant"
+    CUSTOMER = "customer"
+
+
+class AttemptResult(StrEnum):
+    """What became of one attempt on a card or an account; ``OPEN`` is one whose answer comes in days."""
+
+    OPEN = "open"
+    DECLINED = "declined"
+    APPROVED = "approved"
+
+
+# What a payment method of the processor's is called that is no card, where we have a name of our own for it.
+CARD_RAIL, ACH, SEPA, BACS = "card", "ach", "sepa", "bacs"
+
+
 @dataclass(frozen=True)
 class Card:
-    """A payment method as far as it may be shown: no number, no name."""
+    """A payment method as far as it may be shown: no number, no name.
+
+    ``fingerprint`` is the same for every stored copy of one card or bank account within one of the
+    processor's accounts, whichever customer keeps it; None where the processor gives none. ``rail`` is
+    ``card``, ``ach``, ``sepa``, ``bacs``, or the processor's own name of the type. ``consent`` is true
+    only where it is on record that the customer agreed to be charged with this method when another of
+    theirs fails; that it is stored is no such consent.
+    """
 
     id: str
     network: str | None = None
     last4: str | None = None
     country: str | None = None
+    fingerprint: str | None = None
+    rail: str = CARD_RAIL
+    consent: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,8 +99,8 @@ class Invoice:
     ``confirm_url`` is the page on which the customer can pay or confirm. ``pending`` is true while a
     payment has been started whose result is not known yet (one that waits for the customer's confirmation
     is not). ``payment`` is the processor's id of the payment that paid it, ``paid_key`` the idempotency key
-    of the request that did, where the processor tells. ``interval`` is how often the subscription is billed
-    (``day``, ``week``, ``month``, ``year``; each two months is ``month`` too), ``tags`` what its owner has
+    of the request that did, where the processor tells. ``failed_charge`` is its id of the last failed
+    attempt, as in ``Attempted.charge``. ``interval`` is how often the subscription is billed (``day``, ``week``, ``month``, ``year``; each two months is ``month`` too), ``tags`` what its owner has
     tagged the customer, the subscription or the invoice with.
     """
 
@@ -97,7 +126,10 @@ class Invoice:
     number: str | None = None
     decline: str | None = None
     advice: str | None = None
+    network_code: str | None = None
+    network_advice: str | None = None
     failed_at: datetime | None = None
+    failed_charge: str | None = None
     processor_retries_at: datetime | None = None
     confirm_url: str | None = None
 
@@ -108,11 +140,16 @@ class Invoice:
 
 
 class ChargeResult(StrEnum):
-    """What came of a charge; the fourth outcome, unknown, is the error AnswerLost."""
+    """What came of a charge; another outcome, unknown, is the error AnswerLost.
+
+    ``PENDING``: the bank has been asked, and answers in days, as with direct debits. The invoice is
+    ``pending`` until then, an event tells the answer, and the same key is answered ``PENDING`` for ever.
+    """
 
     PAID = "paid"
     DECLINED = "declined"
     NEEDS_CUSTOMER = "needs_customer"
+    PENDING = "pending"
     NOTHING_TO_PAY = "nothing_to_pay"
 
 
@@ -136,6 +173,7 @@ class ChargeAnswer:
     """What the processor answered to a charge.
 
     ``network_code`` and ``network_advice`` are the card network's own words, where it passes them on.
+    ``charge`` is the processor's id of this one attempt: a ``payment`` may have had several.
     """
 
     result: ChargeResult
@@ -146,6 +184,7 @@ class ChargeAnswer:
     network_advice: str | None = None
     confirm_url: str | None = None
     method: str | None = None
+    charge: str | None = None
 
 
 class SubscriptionChange(StrEnum):
@@ -189,7 +228,33 @@ class ReportKind(StrEnum):
     REFUNDED = "refunded"
     DISPUTED = "disputed"
     DISPUTE_CLOSED = "dispute_closed"
+    ATTEMPTED = "attempted"
     IGNORED = "ignored"
+
+
+@dataclass(frozen=True)
+class Attempted:
+    """One attempt on a card or an account that reached the network, whoever asked for it.
+
+    ``charge`` is the processor's id of it, the same in every event that tells of it. ``method`` is the
+    stored method it was made with, None for one given only this once. ``amount`` is in minor units.
+    ``result`` ``OPEN`` is followed by another event of the same ``charge``.
+    """
+
+    charge: str
+    result: AttemptResult
+    initiator: Initiator
+    at: datetime
+    amount: int
+    currency: str
+    method: str | None = None
+    fingerprint: str | None = None
+    network: str | None = None
+    rail: str = CARD_RAIL
+    decline: str | None = None
+    advice: str | None = None
+    network_code: str | None = None
+    network_advice: str | None = None
 
 
 @dataclass(frozen=True)
@@ -199,7 +264,9 @@ class Report:
     A report names its ``invoice``, or else its ``subscription`` or ``customer``: every open case of
     those is told. ``payment`` is the processor's id of the payment it is about. ``ours`` says that a
     request of ours caused it. ``renewed`` marks a card whose id stayed and whose contents changed: a
-    text that differs for each renewal. ``why`` says in words what happened, or why it is ignored.
+    text that differs for each renewal. ``attempted`` is what networks count, in a report of any kind that
+    knows of it; ``ATTEMPTED`` is one that says nothing besides. ``why`` says in words what happened, or
+    why it is ignored.
     """
 
     event: str
@@ -222,6 +289,9 @@ class Report:
     first_payment: bool = False
     sent_for_payment: bool = False
     ours: bool = False
+    network_code: str | None = None
+    network_advice: str | None = None
+    attempted: Attempted | None = None
 
 
 class Processor(Protocol):
@@ -236,6 +306,21 @@ class Processor(Protocol):
 
     async def read_invoice(self, account: str, invoice: str) -> Invoice:
         """Read an invoice with its subscription, customer and card as they are now."""
+        ...
+
+    async def read_card(self, account: str, customer: str, method: str | None) -> Card | None:
+        """Read a stored method of the customer's, or with None the one that is charged where none is named.
+
+        None where the customer has no such method, or none at all. The default is the customer's: one of
+        a subscription or an invoice is told by ``read_invoice``.
+        """
+        ...
+
+    async def read_methods(self, account: str, customer: str) -> Sequence[Card]:
+        """Read every stored method of the customer's that can be charged without them, the default first.
+
+        A processor that was told of consent to charge one in place of another says so in ``consent``.
+        """
         ...
 
     async def charge(self, request: ChargeRequest) -> ChargeAnswer:

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 from errors import AnswerLost, NotKnown, ProcessorError, ProcessorUnavailable
 from processors import sandbox_events
 from processors.protocol import Invoice, InvoiceState, PaidBy
+from processors.sandbox_attempts import invoice_facts
 from processors.sandbox_charges import (
     answer_of,
     begin,
     in_flight,
-    invoice_facts,
     owned_invoice,
     times_of,
 )
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from processors.protocol import (
+        Card,
         ChangeResult,
         ChargeAnswer,
         ChargeRequest,
@@ -66,6 +67,7 @@ SAMPLE_CARDS = (
     SampleCard("Declined: the bank says never again", "do_not_honor/do_not_try_again", "visa", "0002"),
     SampleCard("Needs confirmation by the bank", "3ds", "visa", "3155"),
     SampleCard("Charged, but the answer gets lost", "lost:paid", "amex", "0005"),
+    SampleCard("Declined: try again in four days", "insufficient_funds/mac27, paid", "mastercard", "5100"),
 )
 
 
@@ -77,8 +79,11 @@ class SandboxProcessor(SandboxDrive):
 
     A customer without a card is declined with the code ``no_payment_method``. A charge of an invoice
     that is not open, or of nothing, is answered ``nothing_to_pay`` and uses up no word of the script.
-    An open invoice always has a ``confirm_url``; it is ``pending`` while a slow charge is on its way or
-    ``set_pending`` says so, not while the customer is asked to confirm.
+    An open invoice always has a ``confirm_url``; it is ``pending`` while a slow charge is on its way, a debit
+    is with the bank or ``set_pending`` says so, not while the customer is asked to confirm.
+
+    A bank answers by the books' own time: the latest that a request or a driving method has told, or the
+    wall clock's if that is later; an event tells of it. Until then other charges are not taken.
     """
 
     name = "sandbox"
@@ -103,6 +108,20 @@ class SandboxProcessor(SandboxDrive):
                 f"the sandbox was told to fail this read of {invoice}: try again later"
             )
         return found
+
+    async def read_card(self, account: str, customer: str, method: str | None) -> Card | None:
+        """Read a card of the customer's, or with None their default; None where there is no such card.
+
+        Raises NotKnown for a customer that the account does not have.
+        """
+        cards = await self._cards(account, customer)
+        if method is None:
+            return await self._keep(lambda books: books.default_card(customer))
+        return next((card for card in cards if card.id == method), None)
+
+    async def read_methods(self, account: str, customer: str) -> Sequence[Card]:
+        """Read every card of the customer's, the default first; ``add_card`` was told of consent."""
+        return await self._cards(account, customer)
 
     async def charge(self, request: ChargeRequest) -> ChargeAnswer:
         """Charge as the card's script says; the same key gives the same answer and no new charge.
@@ -180,6 +199,14 @@ class SandboxProcessor(SandboxDrive):
 
         return await self._keep(act)
 
+    async def _cards(self, account: str, customer: str) -> list[Card]:
+        def act(books: Transaction) -> list[Card]:
+            if books.customer(customer)["account"] != account:
+                raise NotKnown(f"the sandbox has no customer {customer!r} in the account {account!r}")
+            return books.shown_cards(customer)
+
+        return await self._keep(act)
+
     def sign(self, body: bytes) -> str:
         """Make the signature header of an event that is sent now."""
         return sandbox_events.sign(body, self._secret, int(time.time()))
@@ -223,6 +250,9 @@ def _invoice(books: Transaction, row: sqlite3.Row, pay_url: str) -> Invoice:
         number=row["number"],
         decline=row["decline"],
         advice=row["advice"],
+        network_code=row["network_code"],
+        network_advice=row["network_advice"],
+        failed_charge=row["failed_charge"],
         confirm_url=pay_url + row["id"] if state is InvoiceState.OPEN else None,
         **times_of(row),
     )

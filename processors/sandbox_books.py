@@ -41,7 +41,8 @@ SCHEMA = (
     """CREATE TABLE IF NOT EXISTS cards (
         id TEXT PRIMARY KEY, customer TEXT NOT NULL REFERENCES customers (id), script TEXT NOT NULL,
         asked INTEGER NOT NULL DEFAULT 0, network TEXT, last4 TEXT, renewals INTEGER NOT NULL DEFAULT 0,
-        removed INTEGER NOT NULL DEFAULT 0)""",
+        removed INTEGER NOT NULL DEFAULT 0, fingerprint TEXT, rail TEXT NOT NULL DEFAULT 'card',
+        consent INTEGER NOT NULL DEFAULT 0)""",
     """CREATE TABLE IF NOT EXISTS subscriptions (
         id TEXT PRIMARY KEY, customer TEXT NOT NULL REFERENCES customers (id),
         state TEXT NOT NULL DEFAULT 'active')""",
@@ -51,11 +52,13 @@ SCHEMA = (
         currency TEXT NOT NULL, first_payment INTEGER NOT NULL, sent_for_payment INTEGER NOT NULL,
         plan TEXT, number TEXT, disputed INTEGER NOT NULL DEFAULT 0, pending INTEGER NOT NULL DEFAULT 0,
         paid_by TEXT, payment TEXT, started TEXT, decline TEXT, advice TEXT, failed_at TEXT,
-        processor_retries_at TEXT, interval TEXT, tags TEXT NOT NULL DEFAULT '[]')""",
+        processor_retries_at TEXT, interval TEXT, tags TEXT NOT NULL DEFAULT '[]',
+        network_code TEXT, network_advice TEXT, failed_charge TEXT)""",
     """CREATE TABLE IF NOT EXISTS requests (
         number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, invoice TEXT NOT NULL,
         asked_method TEXT, method TEXT, at TEXT NOT NULL, word TEXT, ready REAL NOT NULL,
-        result TEXT, payment TEXT, decline TEXT, advice TEXT, amount INTEGER NOT NULL)""",
+        result TEXT, payment TEXT, decline TEXT, advice TEXT, amount INTEGER NOT NULL,
+        network_code TEXT, network_advice TEXT, charge TEXT, due TEXT)""",
     "CREATE INDEX IF NOT EXISTS requests_in_flight ON requests (ready) WHERE result IS NULL",
     """CREATE TABLE IF NOT EXISTS payments (
         id TEXT NOT NULL, invoice TEXT NOT NULL REFERENCES invoices (id), amount INTEGER NOT NULL,
@@ -67,11 +70,25 @@ SCHEMA = (
         number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, type TEXT NOT NULL, at TEXT NOT NULL,
         body TEXT NOT NULL)""",
 )
+# Made last, since books of an earlier version get its column only by then.
+INDEXES = (
+    "CREATE INDEX IF NOT EXISTS requests_with_the_bank ON requests (invoice) WHERE result = 'pending'",
+)
 # Columns that books of an earlier version lack.
 ADDED = (
     ("invoices", "interval", "TEXT"),
     ("invoices", "tags", "TEXT NOT NULL DEFAULT '[]'"),
     ("subscription_calls", "undone", "INTEGER NOT NULL DEFAULT 0"),
+    ("cards", "fingerprint", "TEXT"),
+    ("cards", "rail", "TEXT NOT NULL DEFAULT 'card'"),
+    ("cards", "consent", "INTEGER NOT NULL DEFAULT 0"),
+    ("invoices", "network_code", "TEXT"),
+    ("invoices", "network_advice", "TEXT"),
+    ("invoices", "failed_charge", "TEXT"),
+    ("requests", "network_code", "TEXT"),
+    ("requests", "network_advice", "TEXT"),
+    ("requests", "charge", "TEXT"),
+    ("requests", "due", "TEXT"),
 )
 
 
@@ -196,11 +213,27 @@ class Transaction:
 
     def default_card(self, customer: str) -> Card | None:
         """Read the card that is charged where none is named; its country is the customer's."""
-        row = self.customer(customer)
-        if row["default_card"] is None:
-            return None
-        card = self.card(row["default_card"])
-        return Card(id=card["id"], network=card["network"], last4=card["last4"], country=row["country"])
+        default = self.customer(customer)["default_card"]
+        return None if default is None else self.shown_card(default)
+
+    def shown_card(self, card: str) -> Card:
+        """Read a card in the protocol's words; raises NotKnown for one that has been removed."""
+        row = self.card(card)
+        return Card(
+            id=row["id"],
+            network=row["network"],
+            last4=row["last4"],
+            country=self.customer(row["customer"])["country"],
+            fingerprint=fingerprint_of(row),
+            rail=row["rail"],
+            consent=bool(row["consent"]),
+        )
+
+    def shown_cards(self, customer: str) -> list[Card]:
+        """Read all of a customer's cards, the default first, then in the order in which they were given."""
+        default = self.customer(customer)["default_card"]
+        query = "SELECT id FROM cards WHERE customer = ? AND NOT removed ORDER BY id IS NOT ?, rowid"
+        return [self.shown_card(row["id"]) for row in self.execute(query, (customer, default)).fetchall()]
 
     def count(self, name: str, step: int) -> int:
         """Add to a number that is kept under a name, and give what it then is."""
@@ -250,6 +283,11 @@ class Transaction:
         return row
 
 
+def fingerprint_of(card: sqlite3.Row) -> str:
+    """Give what is the same for every copy of one card; a card of which nothing was said is one of its own."""
+    return card["fingerprint"] or f"fp_{card['id']}"
+
+
 def spell_time(at: datetime) -> str:
     """Write an aware time as text that sorts by time; raises BadInput for one without a time zone."""
     if at.tzinfo is None:
@@ -288,6 +326,8 @@ def _open(file: Path) -> sqlite3.Connection:
             for statement in SCHEMA:
                 connection.execute(statement)
             _add_columns(connection)
+            for statement in INDEXES:
+                connection.execute(statement)
             connection.execute("INSERT OR IGNORE INTO facts VALUES ('books', ?)", (secrets.token_hex(4),))
     except BaseException:
         connection.close()

@@ -7,7 +7,7 @@ come is finished by whoever opens the books next.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypedDict
 
@@ -20,6 +20,15 @@ from errors import (
     ProcessorUnavailable,
 )
 from processors.protocol import ChargeAnswer, ChargeResult, InvoiceState, PaidBy
+from processors.sandbox_attempts import (
+    NEEDS_CONFIRMATION,
+    Attempt,
+    Said,
+    fail,
+    new_attempt,
+    pay,
+    said_in,
+)
 from processors.sandbox_books import read_time, spell_time
 from processors.sandbox_script import MADE, Loss, Outcome, ScriptedAnswer, answer_at, parse_script
 
@@ -32,7 +41,6 @@ if TYPE_CHECKING:
 
 # The decline of a charge for which the customer has no card.
 NO_CARD = "no_payment_method"
-NEEDS_CONFIRMATION = "authentication_required"
 # Stands in the books where a request was received and no charge came of it.
 NOTHING = "nothing"
 TOO_MANY_REQUESTS_WAIT = timedelta(seconds=1)
@@ -54,15 +62,18 @@ def begin(books: Transaction, request: ChargeRequest, clock: float) -> Begun:
     transaction that raises would not keep the word as used up.
     """
     books.count("requests", 1)
+    finish_debits(books, spell_time(request.at))
     known = _request(books, request.key)
     if known is not None:
         _check_same(known, request)
         return Begun(seconds=0.0 if known["result"] else max(0.0, known["ready"] - clock))
     invoice = owned_invoice(books, request.account, request.invoice)
-    if invoice["state"] != InvoiceState.OPEN or invoice["amount"] == 0:
+    if not _is_owed(invoice):
         _note(books, request, None, None, ready=clock)
         _settle(books, request.key, ChargeResult.NOTHING_TO_PAY)
         return Begun()
+    if _is_with_the_bank(books, request.invoice):
+        return Begun(error=_another_under_way(request))
     card = _card(books, request, invoice)
     if card is None:
         _note(books, request, None, None, ready=clock)
@@ -80,12 +91,30 @@ def begin(books: Transaction, request: ChargeRequest, clock: float) -> Begun:
 
 
 def finish_due(books: Transaction, clock: float) -> None:
-    """Finish every charge whose time has come, in the order in which they would have been answered."""
+    """Finish every charge whose time has come, in the order in which they would have been answered.
+
+    A charge is slow by the wall clock; a bank answers by the books' own time, which may run ahead of it.
+    """
     due = books.execute(
         "SELECT key, word FROM requests WHERE result IS NULL AND ready <= ? ORDER BY ready, number", (clock,)
     )
     for row in due.fetchall():
         _apply(books, row["key"], parse_script(row["word"])[0])
+    finish_debits(books)
+
+
+def finish_debits(books: Transaction, until: str | None = None) -> None:
+    """Let the banks answer that are due by a time, or by the books' own; each answers at its own time."""
+    if books.execute("SELECT 1 FROM requests WHERE result = 'pending' LIMIT 1").fetchone() is None:
+        return
+    due = books.execute(
+        "SELECT * FROM requests WHERE result = 'pending' AND due <= ? ORDER BY due, number",
+        (until or books.now(None),),
+    )
+    for row in due.fetchall():
+        # Nobody asks when a bank answers, so that the event names no request.
+        attempt = Attempt(row["payment"], row["charge"], row["method"])
+        _answer(books, row, row["due"], attempt, parse_script(row["word"])[0])
 
 
 def answer_of(books: Transaction, key: str, confirm_url: str) -> ChargeAnswer | ProcessorError:
@@ -102,63 +131,20 @@ def answer_of(books: Transaction, key: str, confirm_url: str) -> ChargeAnswer | 
             f" so again for the key {key!r}: read the invoice to see what happened",
             replayed_for_key=True,
         )
+    if row["due"]:
+        return ChargeAnswer(ChargeResult.PENDING, row["payment"], method=row["method"], charge=row["charge"])
     result = ChargeResult(row["result"])
     return ChargeAnswer(
         result=result,
         payment=row["payment"],
         decline=row["decline"],
         advice=row["advice"],
+        network_code=row["network_code"],
+        network_advice=row["network_advice"],
+        charge=row["charge"],
         confirm_url=confirm_url if result is ChargeResult.NEEDS_CUSTOMER else None,
         method=row["method"],
     )
-
-
-def pay(
-    books: Transaction,
-    invoice: sqlite3.Row,
-    at: str,
-    paid_by: PaidBy,
-    *,
-    payment: str | None = None,
-    key: str | None = None,
-    method: str | None = None,
-) -> str:
-    """Take the invoice's money, note the event, and give the payment's id."""
-    payment = payment or books.new_id("pay")
-    amount = invoice["amount"]
-    books.execute(
-        "INSERT INTO payments VALUES (?, ?, ?, ?, ?)", (payment, invoice["id"], amount, paid_by, at)
-    )
-    books.execute(
-        "UPDATE invoices SET state = 'paid', paid_by = ?, payment = ?, started = NULL, pending = 0,"
-        " processor_retries_at = NULL WHERE id = ?",
-        (paid_by, payment, invoice["id"]),
-    )
-    told = {"payment": payment, "paid_by": paid_by, "method": method}
-    books.add_event("invoice.paid", at, invoice_facts(books, invoice) | told, key)
-    return payment
-
-
-def fail(  # noqa: PLR0913
-    books: Transaction,
-    invoice: sqlite3.Row,
-    at: str,
-    decline: str,
-    advice: str | None = None,
-    *,
-    payment: str | None = None,
-    key: str | None = None,
-    method: str | None = None,
-) -> None:
-    """Note a failed attempt on the invoice; one that needs the customer can be confirmed later."""
-    needs_customer = decline == NEEDS_CONFIRMATION
-    books.execute(
-        "UPDATE invoices SET decline = ?, advice = ?, failed_at = ?, started = ?, pending = 0 WHERE id = ?",
-        (decline, advice, at, payment if needs_customer else None, invoice["id"]),
-    )
-    told = {"payment": payment, "method": method, "decline": decline, "advice": advice}
-    kind = "invoice.payment_action_required" if needs_customer else "invoice.payment_failed"
-    books.add_event(kind, at, invoice_facts(books, invoice) | told, key)
 
 
 def owned_invoice(books: Transaction, account: str, invoice: str) -> sqlite3.Row:
@@ -167,20 +153,6 @@ def owned_invoice(books: Transaction, account: str, invoice: str) -> sqlite3.Row
     if books.customer(row["customer"])["account"] != account:
         raise NotKnown(f"the sandbox has no invoice {invoice!r} in the account {account!r}")
     return row
-
-
-def invoice_facts(books: Transaction, invoice: sqlite3.Row) -> dict[str, object]:
-    """Collect what every event about an invoice says of it."""
-    return {
-        "account": books.customer(invoice["customer"])["account"],
-        "invoice": invoice["id"],
-        "subscription": invoice["subscription"],
-        "customer": invoice["customer"],
-        "amount": invoice["amount"],
-        "currency": invoice["currency"],
-        "first_payment": bool(invoice["first_payment"]),
-        "sent_for_payment": bool(invoice["sent_for_payment"]),
-    }
 
 
 def _request(books: Transaction, key: str) -> sqlite3.Row | None:
@@ -260,43 +232,49 @@ def _apply(books: Transaction, key: str, answer: ScriptedAnswer) -> None:
     """Let an answer take effect, on the invoice as it is by now."""
     request = _request(books, key)
     assert request is not None
-    invoice = books.invoice(request["invoice"])
     if answer.outcome not in MADE:
         _settle(books, key, NOTHING)
-    elif invoice["state"] != InvoiceState.OPEN or invoice["amount"] == 0:
+        return
+    attempt = new_attempt(books, request["method"], key=key)
+    if answer.later and _is_owed(books.invoice(request["invoice"])):
+        _settle(books, key, ChargeResult.PENDING, attempt)
+        due = spell_time(read_time(request["at"]) + answer.later)
+        books.execute("UPDATE requests SET due = ? WHERE key = ?", (due, key))
+        return
+    _answer(books, request, request["at"], attempt, answer)
+
+
+def _answer(
+    books: Transaction, request: sqlite3.Row, at: str, attempt: Attempt, answer: ScriptedAnswer
+) -> None:
+    """Let the answer to an attempt that was made take effect, on the invoice as it is by now."""
+    key, invoice = request["key"], books.invoice(request["invoice"])
+    if not _is_owed(invoice):
         _settle(books, key, ChargeResult.NOTHING_TO_PAY)
     elif answer.outcome is Outcome.PAID:
-        payment = pay(books, invoice, request["at"], PaidBy.REQUEST, key=key, method=request["method"])
-        _settle(books, key, ChargeResult.PAID, payment)
+        pay(books, invoice, at, PaidBy.REQUEST, attempt)
+        _settle(books, key, ChargeResult.PAID, attempt)
     else:
         needs_customer = answer.outcome is Outcome.NEEDS_CUSTOMER
-        decline = NEEDS_CONFIRMATION if needs_customer else answer.decline or NOTHING
+        said = said_in(answer, NEEDS_CONFIRMATION if needs_customer else answer.decline or NOTHING)
+        fail(books, invoice, at, attempt, said)
         result = ChargeResult.NEEDS_CUSTOMER if needs_customer else ChargeResult.DECLINED
-        payment = books.new_id("pay")
-        fail(
-            books,
-            invoice,
-            request["at"],
-            decline,
-            answer.advice,
-            payment=payment,
-            key=key,
-            method=request["method"],
-        )
-        _settle(books, key, result, payment, decline, answer.advice)
+        _settle(books, key, result, attempt, said)
+
+
+def _is_owed(invoice: sqlite3.Row) -> bool:
+    return bool(invoice["state"] == InvoiceState.OPEN and invoice["amount"])
 
 
 def _settle(
-    books: Transaction,
-    key: str,
-    result: str,
-    payment: str | None = None,
-    decline: str | None = None,
-    advice: str | None = None,
+    books: Transaction, key: str, result: str, attempt: Attempt | None = None, said: Said | None = None
 ) -> None:
+    made = (attempt.payment, attempt.charge if attempt.method else None) if attempt else (None, None)
+    why = astuple(said) if said else (None, None, None, None)
     books.execute(
-        "UPDATE requests SET result = ?, payment = ?, decline = ?, advice = ? WHERE key = ?",
-        (result, payment, decline, advice, key),
+        "UPDATE requests SET result = ?, payment = ?, charge = ?, decline = ?, advice = ?, network_code = ?,"
+        " network_advice = ? WHERE key = ?",
+        (result, *made, *why, key),
     )
 
 
@@ -308,9 +286,22 @@ def paid_total(books: Transaction, invoice: str) -> int:
 
 
 def in_flight(books: Transaction, invoice: str) -> bool:
-    """Whether a charge of the invoice has been begun and not finished."""
+    """Whether a charge of the invoice has been begun and not finished, or is with the bank."""
     query = "SELECT 1 FROM requests WHERE result IS NULL AND invoice = ?"
+    begun = books.execute(query, (invoice,)).fetchone() is not None
+    return begun or _is_with_the_bank(books, invoice)
+
+
+def _is_with_the_bank(books: Transaction, invoice: str) -> bool:
+    query = "SELECT 1 FROM requests WHERE result = 'pending' AND invoice = ?"
     return books.execute(query, (invoice,)).fetchone() is not None
+
+
+def _another_under_way(request: ChargeRequest) -> ProcessorUnavailable:
+    return ProcessorUnavailable(
+        f"the sandbox did not charge {request.invoice}: another payment of it is with the bank;"
+        " wait for what it answers"
+    )
 
 
 class Times(TypedDict):

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack
 
 from keys import OWN_ACCOUNT
+from processors.protocol import CARD_RAIL
 from processors.sandbox_books import Books
 from processors.sandbox_charges import finish_due
 from processors.sandbox_script import parse_script
@@ -45,6 +46,19 @@ class CustomerChange(TypedDict, total=False):
     country: str | None
     timezone: str | None
     attributes: Mapping[str, str]
+
+
+class CardMore(TypedDict, total=False):
+    """What may be said of a card besides.
+
+    ``fingerprint`` is the same for every copy of one card; left out, the card is one of its own. ``rail``
+    is ``card``, ``ach``, ``sepa`` or ``bacs``. ``consent`` records that the customer agreed to be charged
+    with it where another of theirs fails.
+    """
+
+    fingerprint: str
+    rail: str
+    consent: bool
 
 
 class SandboxCustomers:
@@ -121,19 +135,31 @@ class SandboxCustomers:
         *,
         default: bool = True,
         at: datetime | None = None,
+        **more: Unpack[CardMore],
     ) -> None:
         """Give a customer a card that answers by its script; its country is the customer's.
 
-        A default card is told of by two events in the same moment, as Stripe does. Raises BadInput
+        Anything else than a card has no ``network``. A default card is told of by two events in the same moment, as Stripe does. Raises BadInput
         for a script that cannot be read.
         """
         parse_script(script)
+        rail = more.get("rail", CARD_RAIL)
 
         def act(books: Transaction) -> None:
             books.customer(customer)
             books.execute(
-                "INSERT INTO cards (id, customer, script, network, last4) VALUES (?, ?, ?, ?, ?)",
-                (card, customer, script, network, last4),
+                "INSERT INTO cards (id, customer, script, network, last4, fingerprint, rail, consent)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    card,
+                    customer,
+                    script,
+                    network if rail == CARD_RAIL else None,
+                    last4,
+                    more.get("fingerprint"),
+                    rail,
+                    more.get("consent", False),
+                ),
             )
             _tell_of_customer(books, customer, "card.attached", at, method=card)
             if default:
@@ -152,15 +178,22 @@ class SandboxCustomers:
 
         await self._keep(act)
 
-    async def renew_card(self, card: str, script: str, at: datetime | None = None) -> None:
-        """Let the card network renew a card: the id stays, what it stands for is new."""
+    async def renew_card(
+        self, card: str, script: str, at: datetime | None = None, *, fingerprint: str | None = None
+    ) -> None:
+        """Let the card network renew a card: the id stays, what it stands for is new.
+
+        ``fingerprint`` is that of a card with a new number; left out, only its date of expiry is new.
+        """
         parse_script(script)
 
         def act(books: Transaction) -> None:
             row = books.card(card)
             renewals = row["renewals"] + 1
             books.execute(
-                "UPDATE cards SET script = ?, asked = 0, renewals = ? WHERE id = ?", (script, renewals, card)
+                "UPDATE cards SET script = ?, asked = 0, renewals = ?, fingerprint = coalesce(?, fingerprint)"
+                " WHERE id = ?",
+                (script, renewals, fingerprint, card),
             )
             told = {"method": card, "renewed": f"{card}/{renewals}"}
             _tell_of_customer(books, row["customer"], "card.renewed", at, **told)

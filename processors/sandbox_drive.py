@@ -6,9 +6,10 @@ import json
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from errors import BadInput
-from processors.protocol import ChargeResult, InvoiceState, PaidBy
+from processors.protocol import ChargeResult, Initiator, InvoiceState, PaidBy
+from processors.sandbox_attempts import Said, fail, invoice_facts, new_attempt, pay
 from processors.sandbox_books import ChargeEntry, SandboxEvent, read_time, spell_time
-from processors.sandbox_charges import fail, invoice_facts, paid_total, pay
+from processors.sandbox_charges import finish_debits, paid_total
 from processors.sandbox_customers import SandboxCustomers
 from processors.sandbox_subscriptions import ENDED, end_subscription, subscription_calls
 
@@ -38,6 +39,19 @@ class InvoiceMore(TypedDict, total=False):
     sent_for_payment: bool
     state: InvoiceState
     processor_retries_at: datetime | None
+
+
+class FailureMore(TypedDict, total=False):
+    """What may be said of a failed attempt besides.
+
+    ``method`` left out is the default card. ``by_customer`` is an attempt that the customer made
+    themselves, at a checkout or on the page of the invoice.
+    """
+
+    network_code: str | None
+    network_advice: str | None
+    method: str | None
+    by_customer: bool
 
 
 class SandboxDrive(SandboxCustomers):
@@ -82,21 +96,31 @@ class SandboxDrive(SandboxCustomers):
 
     # --- what happens to an invoice ----------------------------------------------------------------
 
-    async def fail(self, invoice: str, at: datetime, decline: str, advice: str | None = None) -> None:
+    async def fail(
+        self,
+        invoice: str,
+        at: datetime,
+        decline: str,
+        advice: str | None = None,
+        **more: Unpack[FailureMore],
+    ) -> None:
         """Let the processor's own attempt fail, as on the day it is due; any code, also an unknown one."""
+        said = Said(decline, advice, more.get("network_code"), more.get("network_advice"))
+        who = Initiator.CUSTOMER if more.get("by_customer") else Initiator.MERCHANT
 
         def act(books: Transaction) -> None:
             row = _open_invoice(books, invoice)
-            card = books.customer(row["customer"])["default_card"]
-            payment = books.new_id("pay")
-            fail(books, row, spell_time(at), decline, advice, payment=payment, method=card)
+            card = _asked(books, row, more.get("method"))
+            fail(books, row, spell_time(at), new_attempt(books, card, who), said)
 
         await self._keep(act)
 
-    async def retry_itself(self, invoice: str, at: datetime, decline: str | None = None) -> None:
+    async def retry_itself(
+        self, invoice: str, at: datetime, decline: str | None = None, **more: Unpack[FailureMore]
+    ) -> None:
         """Let the processor's automatic retry go through, or be declined."""
         if decline is not None:
-            await self.fail(invoice, at, decline)
+            await self.fail(invoice, at, decline, **more)
         else:
             await self._pay(invoice, at, PaidBy.PROCESSOR)
 
@@ -104,9 +128,13 @@ class SandboxDrive(SandboxCustomers):
         """Let a bank transfer be marked by hand."""
         await self._pay(invoice, at, PaidBy.ELSEWHERE)
 
-    async def confirm(self, invoice: str, at: datetime) -> None:
-        """Let the customer confirm the payment that waits for it, or pay on the page."""
-        await self._pay(invoice, at, PaidBy.CUSTOMER)
+    async def confirm(self, invoice: str, at: datetime, method: str | None = None) -> None:
+        """Let the customer confirm the payment that waits for it, or pay on the page, with any card of theirs."""
+        await self._pay(invoice, at, PaidBy.CUSTOMER, method)
+
+    async def settle(self, at: datetime) -> None:
+        """Let every bank answer that is due by then, as time would where the books can see it pass."""
+        await self._keep(lambda books: finish_debits(books, spell_time(at)))
 
     async def set_pending(self, invoice: str, *, pending: bool) -> None:
         """Let a payment be under way whose result is not known yet, such as a direct debit."""
@@ -204,13 +232,27 @@ class SandboxDrive(SandboxCustomers):
 
         return await self._keep(act)
 
-    async def _pay(self, invoice: str, at: datetime, paid_by: PaidBy) -> None:
+    async def _pay(self, invoice: str, at: datetime, paid_by: PaidBy, method: str | None = None) -> None:
         def act(books: Transaction) -> None:
             row = _open_invoice(books, invoice)
-            started = row["started"] if paid_by is PaidBy.CUSTOMER else None
-            pay(books, row, spell_time(at), paid_by, payment=started)
+            by_customer = paid_by is PaidBy.CUSTOMER
+            attempt = new_attempt(
+                books,
+                None if paid_by is PaidBy.ELSEWHERE else _asked(books, row, method),
+                Initiator.CUSTOMER if by_customer else Initiator.MERCHANT,
+                payment=row["started"] if by_customer else None,
+            )
+            pay(books, row, spell_time(at), paid_by, attempt)
 
         await self._keep(act)
+
+
+def _asked(books: Transaction, invoice: sqlite3.Row, method: str | None) -> str | None:
+    """Give the card that is asked: the one named, which the books must have, or the customer's default."""
+    if method is not None:
+        return str(books.card(method)["id"])
+    default: str | None = books.customer(invoice["customer"])["default_card"]
+    return default
 
 
 def _open_invoice(books: Transaction, invoice: str) -> sqlite3.Row:

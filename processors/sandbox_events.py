@@ -8,7 +8,10 @@ An event is a JSON object::
 ``created`` is in unix seconds; ``request_key`` is the idempotency key of the request that caused it,
 null where none did. ``data`` names the ``account`` and, as far as they apply, ``invoice``,
 ``subscription``, ``customer``, ``payment``, ``method`` (a card), ``amount`` (minor units),
-``currency``, ``decline``, ``advice``, ``renewed``, ``paid_by``, ``first_payment``, ``sent_for_payment``.
+``currency``, ``decline``, ``advice``, ``network_code``, ``network_advice``, ``renewed``, ``paid_by``,
+``first_payment``, ``sent_for_payment``. Where a card or an account was asked, ``charge`` is the id of that
+one attempt, ``attempted`` is ``approved`` or ``declined``, ``initiator`` is ``merchant`` or ``customer``, and
+``fingerprint``, ``network`` and ``rail`` are the card's.
 
 It is signed as Stripe signs its own: ``t=SECONDS,v1=HMAC``, the HMAC-SHA256 of ``SECONDS.BODY``.
 """
@@ -25,7 +28,7 @@ import stripe
 
 from errors import BadInput, BadSignature
 from keys import OWN_ACCOUNT, is_ours
-from processors.protocol import Report, ReportKind
+from processors.protocol import Attempted, AttemptResult, Initiator, Report, ReportKind
 
 TOLERANCE_SECONDS = 300
 
@@ -86,12 +89,13 @@ def reports(body: bytes) -> tuple[Report, ...]:
         event = json.loads(body)
         data: dict[str, Any] = event["data"]
         kind, why = _meaning(str(event["type"]), data)
+        at = datetime.fromtimestamp(event["created"], UTC)
         report = Report(
             event=str(event["id"]),
             type=str(event["type"]),
             kind=kind,
             livemode=bool(event["livemode"]),
-            at=datetime.fromtimestamp(event["created"], UTC),
+            at=at,
             account=data.get("account", OWN_ACCOUNT),
             why=why,
             invoice=data.get("invoice"),
@@ -107,6 +111,9 @@ def reports(body: bytes) -> tuple[Report, ...]:
             first_payment=data.get("first_payment", False),
             sent_for_payment=data.get("sent_for_payment", False),
             ours=is_ours(event["request_key"]),
+            network_code=data.get("network_code"),
+            network_advice=data.get("network_advice"),
+            attempted=_attempted(data, at),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise BadInput(
@@ -114,6 +121,27 @@ def reports(body: bytes) -> tuple[Report, ...]:
             f" livemode, request_key and data ({type(error).__name__}: {error})"
         ) from None
     return (report,)
+
+
+def _attempted(data: dict[str, Any], at: datetime) -> Attempted | None:
+    if "charge" not in data:
+        return None
+    return Attempted(
+        charge=data["charge"],
+        result=AttemptResult(data["attempted"]),
+        initiator=Initiator(data["initiator"]),
+        at=at,
+        amount=data["amount"],
+        currency=data["currency"],
+        method=data.get("method"),
+        fingerprint=data.get("fingerprint"),
+        network=data.get("network"),
+        rail=data["rail"],
+        decline=data.get("decline"),
+        advice=data.get("advice"),
+        network_code=data.get("network_code"),
+        network_advice=data.get("network_advice"),
+    )
 
 
 def _meaning(kind: str, data: dict[str, Any]) -> tuple[ReportKind, str]:

@@ -23,6 +23,7 @@ from processors.stripe_connection import StripeConnection
 from processors.stripe_errors import translate
 from processors.stripe_events import read_reports
 from processors.stripe_invoice import EXPANSIONS, needs_request, paid_at, read_invoice_body
+from processors.stripe_methods import CUSTOMER_EXPANSIONS, default_of, read_method, usable
 from processors.stripe_shapes import NOTHING, Body, charge_of, expanded, identifier, rows, text
 from processors.stripe_subscription import is_so, judge_undoing, update_for, update_to_undo
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from stripe.params import InvoicePayParams
     from stripe.params.billing_portal import SessionCreateParams
 
-    from processors.protocol import ChargeRequest, Report
+    from processors.protocol import Card, ChargeRequest, Report
 
 # Ours, because Stripe's client waits 80 seconds: an activity must be able to answer within a minute.
 # A charge waits for a bank; a reading can simply be made again, and three of them may follow each other.
@@ -45,6 +46,8 @@ TOLERANCE = 300
 EVENT_BEFORE, EVENT_AFTER = 5, 300
 # Sources are charged by another parameter than payment methods.
 SOURCE_PREFIXES = ("card_", "src_", "ba_")
+# Stripe's own limit of a page.
+MOST_METHODS = 100
 
 
 class StripeProcessor:
@@ -88,12 +91,47 @@ class StripeProcessor:
         request = await self._paying_request(account, body) if needs_request(body) else None
         return read_invoice_body(body, charge, request)
 
+    async def read_card(self, account: str, customer: str, method: str | None) -> Card | None:
+        """Read a stored method of the customer's, or with None the customer's own default.
+
+        None where the customer has no such method, or none at all.
+        """
+        if method is None:
+            return read_method(default_of(found := await self._customer(account, customer)), found)
+        doing = f"reading card {method} of customer {customer}"
+        service, options = self._client.v1.customers, _options(account)
+        call: Awaitable[stripe.StripeObject] = (
+            service.payment_sources.retrieve_async(customer, method, {}, options)
+            if method.startswith(SOURCE_PREFIXES)
+            else service.payment_methods.retrieve_async(customer, method, {}, options)
+        )
+        try:
+            body = await _ask(call, doing, changes=False)
+        except NotKnown:
+            return None
+        return read_method(body, await self._customer(account, customer))
+
+    async def read_methods(self, account: str, customer: str) -> Sequence[Card]:
+        """Read every stored method of the customer's that can be charged without them, the default first.
+
+        Stripe lists cards kept as sources among the payment methods; a hundred are read, and no more.
+        Consent is the metadata entry ``dunwell_backup: yes`` of the method or of the customer.
+        """
+        found = await self._customer(account, customer)
+        if found.get("deleted"):
+            return ()
+        call = self._client.v1.customers.payment_methods.list_async(
+            customer, {"limit": MOST_METHODS}, _options(account)
+        )
+        page = await _ask(call, f"reading the cards of customer {customer}", changes=False)
+        return usable(found, rows(page))
+
     async def charge(self, request: ChargeRequest) -> ChargeAnswer:
         """Charge an invoice once for its key; a decline is an answer, not an error.
 
-        A payment that is under way and will be settled later, as bank debits are, raises AnswerLost:
-        what came of it is to be read from the invoice (``pending``). A customer without any card is a
-        decline of the code ``no_payment_method``, which is ours.
+        A debit that the bank settles in days is ``PENDING``. Where another payment of the invoice is under
+        way, AnswerLost is raised: what came of it is to be read from the invoice. A customer without any
+        card is a decline of the code ``no_payment_method``, which is ours.
         """
         doing = f"charging invoice {request.invoice}"
         parameters: InvoicePayParams = {"off_session": True, "expand": list(PAY_EXPANSIONS)}
@@ -240,6 +278,12 @@ class StripeProcessor:
             invoice, {"expand": list(EXPANSIONS)}, _options(account)
         )
         return await _ask(call, f"reading invoice {invoice}", changes=False)
+
+    async def _customer(self, account: str, customer: str) -> Body:
+        call = self._client.v1.customers.retrieve_async(
+            customer, {"expand": list(CUSTOMER_EXPANSIONS)}, _options(account)
+        )
+        return await _ask(call, f"reading customer {customer}", changes=False)
 
     async def _subscription(self, account: str, subscription: str, doing: str) -> Body:
         call = self._client.v1.subscriptions.retrieve_async(subscription, {}, _options(account))

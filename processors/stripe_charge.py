@@ -9,8 +9,10 @@ from processors.protocol import ChargeAnswer, ChargeRequest, ChargeResult, Invoi
 from processors.stripe_errors import code_of, details_of
 from processors.stripe_invoice import is_pending
 from processors.stripe_shapes import (
+    CONFIRM,
     Body,
     Decline,
+    charge_of,
     decline_in,
     decline_of,
     expanded,
@@ -28,7 +30,6 @@ PAY_EXPANSIONS = ("payments.data.payment.payment_intent",)
 
 # The bank wants the card's holder to confirm: as an issuer's decline, or as a payment left half-way.
 # https://docs.stripe.com/billing/subscriptions/overview#requires-action
-CONFIRM = "authentication_required"
 HALF_WAY = frozenset(
     {
         "invoice_payment_intent_requires_action",
@@ -43,16 +44,13 @@ NO_METHOD = "no_payment_method"
 
 
 def judge_answer(body: Body, request: ChargeRequest) -> ChargeAnswer:
-    """Read the invoice that Stripe answered a charge with.
-
-    Raises AnswerLost where the payment has only been started: the same key would get this answer again.
-    """
-    payment = payment_of(body)
+    """Read the invoice that Stripe answered a charge with."""
+    payment, charge = payment_of(body), identifier(charge_of(body))
     method = request.method or _method_of(body)
     if body.get("status") == "paid":
-        return ChargeAnswer(ChargeResult.PAID, payment=payment, method=method)
+        return ChargeAnswer(ChargeResult.PAID, payment=payment, charge=charge, method=method)
     if is_pending(body):
-        raise _under_way(request)
+        return ChargeAnswer(ChargeResult.PENDING, payment=payment, charge=charge, method=method)
     statuses = {expanded(item.value).get("status") for item in payments_of(body)}
     decline = decline_of(body)
     if decline and "requires_action" not in statuses:
@@ -63,6 +61,7 @@ def judge_answer(body: Body, request: ChargeRequest) -> ChargeAnswer:
         decline=CONFIRM,
         confirm_url=text(body.get("hosted_invoice_url")),
         method=method,
+        charge=charge,
     )
 
 
@@ -75,6 +74,7 @@ def judge_decline(error: stripe.CardError, request: ChargeRequest) -> ChargeAnsw
             payment=decline.payment,
             decline=CONFIRM,
             method=request.method or decline.method,
+            charge=decline.charge,
         )
     return _declined(decline, request.method)
 
@@ -115,6 +115,7 @@ def _declined(decline: Decline, method: str | None) -> ChargeAnswer:
         network_code=decline.network_code,
         network_advice=decline.network_advice,
         method=method or decline.method,
+        charge=decline.charge,
     )
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from processors.protocol import Report, ReportKind
-from processors.stripe_charge import CONFIRM
+from processors.stripe_attempts import charge_told, payment_cancelled, payment_failed
 from processors.stripe_event import Event, open_event
 from processors.stripe_invoice import ENDED
 from processors.stripe_shapes import (
+    CONFIRM,
     NOTHING,
     Body,
     Decline,
@@ -20,6 +21,7 @@ from processors.stripe_shapes import (
     decline_of,
     expanded,
     identifier,
+    number,
     payment_of,
     subscription_of,
     text,
@@ -51,7 +53,7 @@ def _invoice_facts(invoice: Body) -> dict[str, Any]:
         "subscription": identifier(subscription_of(invoice)),
         "customer": identifier(invoice.get("customer")),
         "payment": payment_of(invoice),
-        "amount": _number(invoice.get("amount_remaining")),
+        "amount": number(invoice.get("amount_remaining")),
         "currency": currency_of(invoice),
         "first_payment": invoice.get("billing_reason") == "subscription_create",
         "sent_for_payment": invoice.get("collection_method") == "send_invoice",
@@ -69,6 +71,8 @@ def _payment_failed(event: Event) -> list[Report]:
             f"a payment of invoice {identifier(invoice)} failed{reason}",
             decline=decline.code,
             advice=decline.advice,
+            network_code=decline.network_code,
+            network_advice=decline.network_advice,
             method=decline.method or identifier(invoice.get("default_payment_method")),
             **_invoice_facts(invoice),
         )
@@ -90,7 +94,7 @@ def _action_required(event: Event) -> list[Report]:
 
 def _paid(event: Event) -> list[Report]:
     facts = _invoice_facts(event.thing)
-    facts["amount"] = _number(event.thing.get("amount_paid"))
+    facts["amount"] = number(event.thing.get("amount_paid"))
     why = f"invoice {facts['invoice']} is paid"
     return [event.report(ReportKind.PAYMENT_SUCCEEDED, why, **facts)]
 
@@ -236,6 +240,23 @@ def _card_added(event: Event) -> list[Report]:
     return [event.report(ReportKind.CARD_UPDATED, why, customer=customer, method=method)]
 
 
+def _set_up(event: Event) -> list[Report]:
+    setup = event.thing
+    customer, method = identifier(setup.get("customer")), identifier(setup.get("payment_method"))
+    if customer is None or method is None:
+        return event.ignored(f"{identifier(setup)} set up no card for a customer")
+    why = f"customer {customer} has confirmed a card for later payments"
+    return [event.report(ReportKind.CARD_UPDATED, why, customer=customer, method=method)]
+
+
+def _checked_out(event: Event) -> list[Report]:
+    # The session names no card; a case that took it for news would charge whatever is the default.
+    return event.ignored(
+        f"what {identifier(event.thing)} brought is told by payment_method.attached, setup_intent.succeeded"
+        " and invoice.paid"
+    )
+
+
 CARD_FIELDS = frozenset({"exp_month", "exp_year", "last4", "fingerprint"})
 
 
@@ -261,7 +282,7 @@ def _card_renewed(event: Event) -> list[Report]:
 
 def _refunded(event: Event) -> list[Report]:
     charge = event.thing
-    amount, whole = _number(charge.get("amount_refunded")), _number(charge.get("amount"))
+    amount, whole = number(charge.get("amount_refunded")), number(charge.get("amount"))
     part = "in full" if charge.get("refunded") or amount == whole else "in part"
     why = f"payment {_paid_with(charge)} was refunded {part}: {amount} of {whole}"
     return [event.report(ReportKind.REFUNDED, why, **_charge_facts(charge) | {"amount": amount})]
@@ -273,7 +294,7 @@ def _disputed(event: Event) -> list[Report]:
     facts = _charge_facts(charge)
     # Today's disputes name a payment and no invoice: whoever stored the payment knows the case.
     facts["payment"] = identifier(dispute.get("payment_intent")) or identifier(dispute.get("charge"))
-    facts["amount"] = _number(dispute.get("amount"))
+    facts["amount"] = number(dispute.get("amount"))
     facts["currency"] = currency_of(dispute)
     reason, status = text(dispute.get("reason")), text(dispute.get("status"))
     if event.type == "charge.dispute.closed":
@@ -314,10 +335,6 @@ def _contents(method: Body) -> Body:
     return expanded(method.get("card")) or (NOTHING if method.get("object") == "payment_method" else method)
 
 
-def _number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
 def _list(fields: Any) -> str:
     return ", ".join(sorted(fields)) or "nothing that is told"
 
@@ -343,6 +360,13 @@ MEANINGS: dict[str, Callable[[Event], list[Report]]] = {
     "payment_method.attached": _card_added,
     "payment_method.automatically_updated": _card_renewed,
     "payment_method.updated": _card_renewed,
+    "setup_intent.succeeded": _set_up,
+    "checkout.session.completed": _checked_out,
+    "payment_intent.payment_failed": payment_failed,
+    "payment_intent.canceled": payment_cancelled,
+    "charge.succeeded": charge_told,
+    "charge.failed": charge_told,
+    "charge.pending": charge_told,
     "charge.refunded": _refunded,
     "charge.dispute.created": _disputed,
     "charge.dispute.closed": _disputed,

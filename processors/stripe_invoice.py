@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from keys import is_ours
-from processors.protocol import Card, CustomerDetails, Invoice, InvoiceState, PaidBy
+from processors.protocol import CustomerDetails, Invoice, InvoiceState, PaidBy
+from processors.stripe_methods import read_method
 from processors.stripe_shapes import (
     NOTHING,
     Body,
@@ -26,6 +27,8 @@ from processors.stripe_shapes import (
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from processors.protocol import Card
+
 # Today's places only: Stripe refuses a whole request for one path that its version does not know, and
 # goes four levels deep at most (https://docs.stripe.com/expand).
 EXPANSIONS = (
@@ -40,8 +43,6 @@ EXPANSIONS = (
 
 # Neither state is ever left again (https://docs.stripe.com/billing/subscriptions/overview).
 ENDED = frozenset({"canceled", "incomplete_expired"})
-# A card kept as a source carries the network's name in full, a payment method a code.
-SOURCE_NETWORKS = {"american express": "amex", "diners club": "diners"}
 
 
 def read_invoice_body(body: Body, charge: Body = NOTHING, request: Body | None = None) -> Invoice:
@@ -77,7 +78,10 @@ def read_invoice_body(body: Body, charge: Body = NOTHING, request: Body | None =
         number=text(body.get("number")),
         decline=decline.code if decline else None,
         advice=decline.advice if decline else None,
+        network_code=decline.network_code if decline else None,
+        network_advice=decline.network_advice if decline else None,
         failed_at=_failed_at(charge),
+        failed_charge=identifier(charge) if charge.get("status") == "failed" else None,
         processor_retries_at=_processor_retries_at(body),
         confirm_url=text(body.get("hosted_invoice_url")),
     )
@@ -140,19 +144,7 @@ def read_card(invoice: Body) -> Card | None:
         customer.get("default_source"),
     )
     chosen = next((place for place in places if identifier(place)), None)
-    method = identifier(chosen)
-    if method is None:
-        return None
-    body = expanded(chosen)
-    # A payment method keeps its contents under the name of its type; a source is its contents.
-    contents = expanded(body.get(text(body.get("type")) or "")) or body
-    brand = text(contents.get("brand"))
-    return Card(
-        id=method,
-        network=SOURCE_NETWORKS.get(brand.lower(), brand.lower()) if brand else None,
-        last4=text(contents.get("last4")),
-        country=text(contents.get("country")),
-    )
+    return read_method(chosen, customer)
 
 
 def is_pending(invoice: Body, charge: Body = NOTHING) -> bool:

@@ -18,6 +18,35 @@ Body = Mapping[str, Any]
 NOTHING: Body = {}
 # Stripe's word for a card that was declined without a reason; the table of declines calls it so too.
 NO_REASON = "generic_decline"
+# The customer did not confirm, or not in time (https://docs.stripe.com/error-codes), and what that comes to:
+# they are asked once more.
+NOT_CONFIRMED, CONFIRM = "payment_intent_authentication_failure", "authentication_required"
+PLAIN = {"card_declined": NO_REASON, NOT_CONFIRMED: CONFIRM}
+# The code that banks return a debit with, for Stripe's word of it, where Stripe does not pass the bank's
+# own on (https://docs.stripe.com/declines/network-codes; of several, the one that promises least).
+BANK_CODES = {
+    "us_bank_account": {
+        "account_closed": "R02",
+        "bank_account_closed": "R02",
+        "bank_account_frozen": "R16",
+        "bank_account_invalid_details": "R03",
+        "debit_not_authorized": "R10",
+        "insufficient_funds": "R01",
+        "no_account": "R03",
+        "recipient_deceased": "R15",
+    },
+    "sepa_debit": {
+        "account_closed": "AC04",
+        "bank_account_closed": "AC04",
+        "bank_account_frozen": "AC06",
+        "bank_account_invalid_details": "AC01",
+        "debit_not_authorized": "MD01",
+        "insufficient_funds": "AM04",
+        "no_account": "AC01",
+        "recipient_deceased": "MD07",
+    },
+}
+DEBITS = frozenset({*BANK_CODES, "bacs_debit"})
 
 
 @dataclass(frozen=True)
@@ -44,6 +73,7 @@ class Decline:
     network_advice: str | None = None
     method: str | None = None
     payment: str | None = None
+    charge: str | None = None
 
 
 def identifier(value: object) -> str | None:
@@ -75,6 +105,11 @@ def moment(seconds: object) -> datetime | None:
 def text(value: object) -> str | None:
     """Give a text, or None for anything else and for an empty one."""
     return value if isinstance(value, str) and value else None
+
+
+def number(value: object) -> int | None:
+    """Give a whole number, or None for anything else."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def currency_of(thing: Body) -> str | None:
@@ -129,13 +164,16 @@ def charge_of(invoice: Body) -> object:
 def decline_in(error: Body) -> Decline:
     """Read a payment error: of an answer, or a payment's ``last_payment_error``."""
     code = text(error.get("decline_code")) or text(error.get("code"))
+    network_code = text(error.get("network_decline_code"))
+    kind = expanded(error.get("payment_method")).get("type") or error.get("payment_method_type")
     return Decline(
-        code=NO_REASON if code == "card_declined" else code,
+        code=_of_the_bank(text(kind), PLAIN.get(code or "", code), network_code),
         advice=text(error.get("advice_code")),
-        network_code=text(error.get("network_decline_code")),
+        network_code=network_code,
         network_advice=text(error.get("network_advice_code")),
         method=identifier(error.get("payment_method") or error.get("source")),
         payment=identifier(error.get("payment_intent")) or text(error.get("charge")),
+        charge=text(error.get("charge")),
     )
 
 
@@ -146,17 +184,31 @@ def decline_of(invoice: Body, charge: Body = NOTHING) -> Decline | None:
         if error:
             return decline_in(error)
     charge = charge or expanded(charge_of(invoice))
-    if charge.get("status") != "failed":
-        return None
+    return decline_by(charge) if charge.get("status") == "failed" else None
+
+
+def decline_by(charge: Body) -> Decline:
+    """Say why a charge failed."""
     outcome = expanded(charge.get("outcome"))
     reason = text(outcome.get("reason"))
     code = text(charge.get("failure_code"))
+    network_code = text(outcome.get("network_decline_code"))
+    kind = text(expanded(charge.get("payment_method_details")).get("type"))
     # A charge keeps the issuer's reason in its outcome, and the plain "card_declined" as its code.
+    plain = (reason or NO_REASON) if code in ("card_declined", None) else code
     return Decline(
-        code=(reason or NO_REASON) if code in ("card_declined", None) else code,
+        code=_of_the_bank(kind, plain, network_code),
         advice=text(outcome.get("advice_code")),
-        network_code=text(outcome.get("network_decline_code")),
+        network_code=network_code,
         network_advice=text(outcome.get("network_advice_code")),
         method=identifier(charge.get("payment_method")),
         payment=identifier(charge.get("payment_intent")) or identifier(charge),
+        charge=identifier(charge),
     )
+
+
+def _of_the_bank(kind: str | None, code: str | None, network_code: str | None) -> str | None:
+    """Give the bank's own code of a debit that came back, and of anything else Stripe's."""
+    if kind not in DEBITS:
+        return code
+    return network_code.upper() if network_code else BANK_CODES.get(kind, {}).get(code or "", code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlmodel import select
+from sqlmodel import col, select
 
 import keys
 from store.database import insert_once
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from campaigns.story import Story, Trigger
 
 SENDING, NOT_MADE = "sending", "not_made"
+# The bank has it, and answers in days.
+PENDING = "pending"
 # Why an attempt was not made: it never left us, and may be tried again under its key.
 NOT_SENT = "not sent"
 
@@ -75,7 +77,9 @@ async def record(
 
 async def in_doubt(session: AsyncSession, case_id: str, attempt: str | None = None) -> bool:
     """Whether a charge may have been made whose answer never came: any of the case's, or the one named."""
-    wanted = select(AttemptRow.number).where(AttemptRow.case_id == case_id, AttemptRow.state == SENDING)
+    wanted = select(AttemptRow.number).where(
+        AttemptRow.case_id == case_id, col(AttemptRow.state).in_([SENDING, PENDING])
+    )
     if attempt is not None:
         wanted = wanted.where(AttemptRow.attempt == attempt)
     return (await session.exec(wanted.limit(1))).first() is not None

@@ -52,6 +52,11 @@ def network_limits() -> str:
     return (DATA / "network_retry_limits.csv").read_text(encoding="utf-8")
 
 
+def network_fees() -> str:
+    """Read what card networks bill for attempts too many, as it ships with Dunwell, as CSV text."""
+    return (DATA / "network_fees.csv").read_text(encoding="utf-8")
+
+
 # --- publishing ------------------------------------------------------------------------------------
 
 

@@ -91,7 +91,13 @@ async def open_case(desk: Desk, order: OpenCase, event: str, *, revive: bool = F
         )
     row = reserved.case
     failed = PaymentFailed(
-        event=event, at=order.failed_at, decline=order.decline, advice=order.advice, method=order.method
+        event=event,
+        at=order.failed_at,
+        decline=order.decline,
+        advice=order.advice,
+        network_code=order.network_code,
+        network_advice=order.network_advice,
+        method=order.method,
     )
     if row.closed_at is not None:
         return await _after_the_end(desk, row, FactName.PAYMENT_FAILED, failed)

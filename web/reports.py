@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from activities import claims
+from campaigns import budget
+from campaigns.budget import Result
+from campaigns.declines import Said
 from campaigns.story import Outcome
 from contract import Cancel, CardUpdated, Fact, FactName, InvoiceChanged, OpenCase, PaymentSucceeded
-from processors.protocol import Report, ReportKind
-from store import attempts, cases
+from keys import seen_key
+from processors.protocol import Initiator, Report, ReportKind
+from store import attempts, cases, ledger
+from store.card_attempts import Attempt, Source
+from store.cards import Card
 from web.intake import Became, Delivery, open_case, tell
 
 if TYPE_CHECKING:
@@ -15,6 +22,7 @@ if TYPE_CHECKING:
 
     from sqlmodel.ext.asyncio.session import AsyncSession
 
+    from processors.protocol import Attempted
     from store.tables import CaseRow
     from web.desk import Desk
 
@@ -29,6 +37,8 @@ CHANGED = {
 
 async def hand_on(desk: Desk, processor: str, report: Report) -> list[Delivery]:
     """Give one report to every case that it concerns; raises RPCError while Temporal is away."""
+    if report.attempted and report.livemode == desk.settings.livemode:
+        await _count(desk, processor, report, report.attempted)
     why = _why_ignored(desk, report)
     if why:
         return [Delivery(Became.IGNORED, why)]
@@ -46,6 +56,38 @@ async def hand_on(desk: Desk, processor: str, report: Report) -> list[Delivery]:
     if not rows:
         return [Delivery(Became.NO_CASE, f"no case is concerned: {report.why}")]
     return await tell(desk, rows, *fact)
+
+
+async def _count(desk: Desk, processor: str, report: Report, attempted: Attempted) -> None:
+    """Count an attempt toward the budget of its card, whoever made it; one of ours is known by its charge."""
+    name = attempted.fingerprint or attempted.method
+    if name is None:
+        return
+    by_customer = attempted.initiator is Initiator.CUSTOMER
+    attempt = Attempt(
+        seen_key(processor, report.account, attempted.charge),
+        attempted.amount,
+        attempted.currency,
+        source=Source.CHECKOUT if by_customer else Source.PROCESSOR,
+        initiator=budget.Initiator(attempted.initiator),
+        invoice=report.invoice,
+        charge=attempted.charge,
+    )
+    said = Said(
+        attempted.decline,
+        attempted.advice,
+        attempted.network,
+        attempted.network_code,
+        attempted.network_advice,
+    )
+    card = Card(processor, report.account, name, attempted.network, rail=attempted.rail)
+    async with desk.tools.database.begin() as session:
+        result = Result(attempted.result)
+        rules = desk.tools.rules
+        await ledger.note(session, card, attempt, result, rules, attempted.at, decline=attempted.decline)
+        if result is Result.DECLINED and attempted.decline:
+            verdict = desk.tools.declines.judge(said, attempted.at.date())
+            await claims.obey(session, card, verdict, attempted.at)
 
 
 def _why_ignored(desk: Desk, report: Report) -> str | None:
@@ -73,6 +115,8 @@ def _order(processor: str, report: Report) -> OpenCase:
         failed_at=report.at,
         decline=report.decline,
         advice=report.advice,
+        network_code=report.network_code,
+        network_advice=report.network_advice,
         method=report.method,
         event=report.event,
     )

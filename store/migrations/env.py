@@ -5,9 +5,10 @@ from __future__ import annotations
 from alembic import context
 from sqlmodel import SQLModel
 
-from store import studio_tables, tables
+from store import ledger_tables, studio_tables, tables
 
-assert tables.CaseRow.metadata is studio_tables.AccountRow.metadata is SQLModel.metadata
+for table in (tables.CaseRow, studio_tables.AccountRow, ledger_tables.CardRow):
+    assert table.metadata is SQLModel.metadata
 
 connection = context.config.attributes["connection"]
 context.configure(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from campaigns.declines import DeclineTable
 from campaigns.document import Campaign
 from campaigns.simulation import Sample, begin
 from campaigns.story import Ending, Lever, Outcome
 from store import campaigns, customers
 from store.tables import CaseRow
+from tests.unit.test_declines import verdict_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from store.database import Database
 
 MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-TABLE = DeclineTable(campaigns.decline_codes())
 PLAIN = """
 name: standard
 steps:
@@ -49,7 +48,7 @@ def case(
     failed_at = more.pop("failed_at", MONDAY)
     sample = Sample(
         failed_at,
-        TABLE.judge(more.pop("decline", "insufficient_funds")),
+        verdict_of(more.pop("decline", "insufficient_funds")),
         case_id=f"case_{number:05}",
         amount=more.pop("amount", 4900),
         **told,

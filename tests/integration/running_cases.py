@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import keys
 from campaigns.arms import for_case
+from campaigns.declines import Said
 from campaigns.planner import plan
 from campaigns.simulation import Sample, begin, simulate
 from store import campaigns, cases, customers
@@ -41,7 +42,7 @@ async def running_case(
             email=f"{name}@example.com",
         )
         document, version = await campaigns.version(session, campaign)
-        sample = Sample(failed_at, tools.declines.judge("insufficient_funds"), amount=4900)
+        sample = Sample(failed_at, tools.declines.judge(Said("insufficient_funds"), now.date()), amount=4900)
         story = begin(document, sample).model_copy(
             update={
                 "case_id": keys.case_id(workflow),

@@ -16,13 +16,13 @@ from campaigns.arms import assign, for_case
 from campaigns.calendars import Calendar, Paydays, Window
 from campaigns.checking import check
 from campaigns.conditions import Conditions
-from campaigns.document import Approval, Arm, Campaign, End, LatePayment, Messages, Step
+from campaigns.document import Approval, Arm, Campaign, End, LatePayment, Messages, Promise, Step
 from campaigns.durations import parse_duration
 from campaigns.grammar import AmountRange, CountRange
 from campaigns.segments import Takes
 from campaigns.simulation import Customer, Happened, Sample, begin, simulate
 from campaigns.story import Action
-from tests.unit.test_declines import TABLE
+from tests.unit.test_declines import verdict_of
 from wiring import known_anywhere
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def test_the_page_has_examples_and_tables() -> None:
     "part",
     [
         *(Campaign, Takes, Calendar, Window, Paydays, Step, Conditions, Approval),
-        *(End, LatePayment, Messages, Arm, AmountRange, CountRange),
+        *(End, LatePayment, Messages, Promise, Arm, AmountRange, CountRange),
     ],
 )
 def test_the_page_names_every_word_of_the_language(part: type[Part]) -> None:
@@ -134,7 +134,7 @@ def test_a_table_says_what_happens(example: Example, table: str) -> None:
     zone = ZoneInfo(first[2])
     failed_at = datetime.fromisoformat(first[1]).replace(tzinfo=zone).astimezone(UTC)
     campaign = campaign_of(example)
-    verdict, arm = TABLE.judge(first[3]), assign(campaign, "ada")
+    verdict, arm = verdict_of(first[3]), assign(campaign, "ada")
     sample = Sample(failed_at, verdict, timezone=first[2], country=first[4], arm=arm)
     story = begin(campaign, sample)
     found = [

@@ -30,6 +30,7 @@ KNOWN = Known(
             "last_notice",
             "new_card_needed",
             "confirm_payment",
+            "did_you_mean_to_cancel",
             "card_declined",
             "payment_received",
             "access_limited",

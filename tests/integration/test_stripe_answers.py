@@ -15,6 +15,7 @@ from keys import OWN_ACCOUNT
 from processors.protocol import ChargeAnswer, ChargeRequest, ChargeResult, InvoiceState, PaidBy
 from tests.stand_ins.stripe_bodies import (
     FAILED_AT,
+    account,
     charge,
     customer,
     event_page,
@@ -61,6 +62,7 @@ async def test_a_decline_tells_all_that_issuer_and_network_said(
         network_decline_code="05",
         network_advice_code="03",
         message="Your card was declined.",
+        charge="ch_1",
         payment_intent=intent("requires_payment_method"),
         payment_method=method(),
     )
@@ -73,6 +75,7 @@ async def test_a_decline_tells_all_that_issuer_and_network_said(
         network_code="05",
         network_advice="03",
         method="pm_1",
+        charge="ch_1",
     )
 
 
@@ -161,19 +164,39 @@ async def test_a_connected_account_that_left_holds_nobody_else(
 # --- payments under way --------------------------------------------------------------------------
 
 
-async def test_a_bank_debit_under_way_is_settled_by_reading_and_not_charged_again(
+async def test_a_bank_debit_is_pending_and_known_by_its_charge(
     scripted: ScriptedStripe, scripted_processor: StripeProcessor
 ) -> None:
-    started = invoice(payment=intent("processing"))
+    started = invoice(payment=intent("processing", charge="ch_1"))
     scripted.will_answer("POST", PAY, started)
     scripted.will_answer("GET", INVOICE, started)
+    scripted.will_answer("GET", CHARGE, charge("pending"))
 
-    with pytest.raises(AnswerLost, match="has been started") as lost:
-        await charged(scripted_processor)
+    answer = await charged(scripted_processor)
 
-    assert lost.value.replayed_for_key
+    assert answer == ChargeAnswer(ChargeResult.PENDING, payment="pi_1", method="pm_1", charge="ch_1")
     found = await scripted_processor.read_invoice(OWN_ACCOUNT, "in_1")
-    assert (found.state, found.pending) == (InvoiceState.OPEN, True)
+    assert (found.state, found.pending, found.failed_charge) == (InvoiceState.OPEN, True, None)
+
+
+async def test_a_debit_that_came_back_is_read_by_its_banks_code(
+    scripted: ScriptedStripe, scripted_processor: StripeProcessor
+) -> None:
+    error = {
+        "type": "card_error",
+        "code": "insufficient_funds",
+        "network_decline_code": "R01",
+        "payment_method": account("pm_2", "us_bank_account"),
+        "charge": "ch_1",
+    }
+    returned = intent("requires_payment_method", error, charge="ch_1")
+    scripted.will_answer("GET", INVOICE, invoice(payment=returned))
+    scripted.will_answer("GET", CHARGE, charge("failed", failure_code="insufficient_funds"))
+
+    found = await scripted_processor.read_invoice(OWN_ACCOUNT, "in_1")
+
+    assert (found.decline, found.network_code) == ("R01", "R01")
+    assert (found.pending, found.failed_charge) == (False, "ch_1")
 
 
 async def test_a_charge_refused_because_of_a_debit_under_way_waits_for_it(
@@ -194,6 +217,7 @@ async def test_a_paid_answer_names_its_payment(
     answer = await charged(scripted_processor)
 
     assert (answer.result, answer.payment, answer.method) == (ChargeResult.PAID, "pi_1", "pm_1")
+    assert answer.charge == "ch_1"
     request = scripted.requests[0]
     assert request.headers["idempotency-key"] == KEY
     assert "off_session=true" in request.parameters

@@ -59,7 +59,7 @@ async def test_a_case_is_told_by_signed_events_from_failure_to_payment(
         endpoint.reports.clear()
         await processor.charge(attempt(failed, "day-1/0"))
         await bridge.deliver()
-        assert endpoint.told() == [(ReportKind.PAYMENT_FAILED, True)]
+        assert endpoint.told() == [(ReportKind.ATTEMPTED, True), (ReportKind.PAYMENT_FAILED, True)]
 
         endpoint.reports.clear()
         card = await account.change_card(failed.customer, GOOD)

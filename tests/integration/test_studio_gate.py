@@ -140,7 +140,7 @@ async def test_the_navigation_shows_people_to_administrators_alone(studio: Studi
         page = (await browser.open("/studio/audit")).text
         shown[role] = re.findall(r'<li><a href="(/studio/[a-z]+)"', page)
         assert 'href="/studio/audit" aria-current="page"' in page
-    everybody = ["/studio/campaigns", "/studio/moves", "/studio/audit"]
+    everybody = ["/studio/campaigns", "/studio/moves", "/studio/facts", "/studio/audit"]
     assert shown == {
         Role.VIEWER: everybody,
         Role.EDITOR: everybody,

@@ -10,8 +10,8 @@ FAILED_AT = 1772442000
 PAID_AT = 1772528400
 
 
-def method(name: str = "pm_1", last4: str = "4242", network: str = "visa") -> Json:
-    return {
+def method(name: str = "pm_1", last4: str = "4242", network: str = "visa", **more: Any) -> Json:
+    body: Json = {
         "id": name,
         "object": "payment_method",
         "type": "card",
@@ -21,12 +21,26 @@ def method(name: str = "pm_1", last4: str = "4242", network: str = "visa") -> Js
             "country": "US",
             "exp_month": 4,
             "exp_year": 2031,
+            "fingerprint": f"Print{last4}",
             "funding": "credit",
             "last4": last4,
         },
         "created": FAILED_AT,
         "livemode": False,
     }
+    return body | more
+
+
+def account(name: str, kind: str, **more: Any) -> Json:
+    """Make a bank account of a type of Stripe's, such as ``us_bank_account``."""
+    contents = {"last4": "6789", "fingerprint": "PrintBank"} | more
+    body = method(name) | {"type": kind, kind: contents}
+    del body["card"]
+    return body
+
+
+def page(path: str, *things: Json) -> Json:
+    return {"object": "list", "data": list(things), "has_more": False, "url": path}
 
 
 def intent(status: str, error: Json | None = None, charge: str | None = None) -> Json:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from campaigns.declines import Ask, DeclineClass
 from campaigns.document import AccessLevel, Campaign, FinalAction
 from campaigns.story import Story
-from tests.unit.test_declines import TABLE
+from tests.unit.test_declines import verdict_of
 
 Document = dict[str, Any]
 
@@ -167,6 +167,8 @@ def documents(draw: st.DrawFn, name: str = "any") -> Document:
         found["end"]["message"] = "subscription_ended"
     if rarely(draw):
         found["end"]["late_grace"] = f"{draw(st.integers(0, 48))} hours"
+    if rarely(draw):
+        found["promise"] = {"within": f"{draw(st.integers(1, 9))} days", "times": draw(st.integers(1, 3))}
     if draw(st.booleans()):
         found["messages"] = {"receipt": "payment_received"}
     if rarely(draw):
@@ -200,7 +202,7 @@ def arms(draw: st.DrawFn) -> list[Document]:
 def failures(draw: st.DrawFn) -> Story:
     """A case as it is opened, before a campaign is chosen for it."""
     code = draw(st.sampled_from(CODES))
-    verdict = TABLE.judge(code)
+    verdict = verdict_of(code)
     blocked = not verdict.charge_again and verdict.ask is not Ask.CONFIRM
     return Story(
         case_id=f"case_{draw(st.integers(0, 9))}",

@@ -11,7 +11,10 @@ from campaigns.networks import NetworkLimits
 from store.campaigns import decline_codes, network_limits
 
 TEMPLATES = frozenset(
-    ["payment_failed", "new_card_needed", "confirm_payment", "card_declined", "last_notice", "receipt"]
+    [
+        *("payment_failed", "new_card_needed", "confirm_payment", "did_you_mean_to_cancel"),
+        *("card_declined", "last_notice", "receipt"),
+    ]
 )
 KNOWN = Known(
     declines=DeclineTable(decline_codes()),

@@ -46,7 +46,9 @@ ASKING = [
     "access_limited",
     "last_notice",
 ]
+WONDERING = ["did_you_mean_to_cancel"]
 TELLING = ["payment_received", "subscription_ended"]
+EVERY_MAIL = ASKING + WONDERING + TELLING
 RENDERER = Renderer()
 WORDS = FACTS.words("en")
 LIBRARY = Path(__file__).parents[2] / "campaigns" / "library"

@@ -15,6 +15,7 @@ from activities.news import take_fact
 from activities.turn import judged
 from activities.wishes import grant, move
 from campaigns.arms import asks_for_engagement, for_case
+from campaigns.declines import Said
 from campaigns.document import ASK, AccessLevel
 from campaigns.planner import plan
 from campaigns.schedule import NOTICE, Due, parts, planned_end
@@ -33,7 +34,7 @@ from campaigns.story import (
 from contract import Approve, Cancel, Fact, MoveToVersion, PaymentSucceeded, ResumeCase, Wish
 from processors.protocol import ChargeAnswer, ChargeResult
 from store.tables import AttemptRow
-from tests.unit.test_declines import TABLE
+from tests.unit.test_declines import TABLE, TODAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -282,8 +283,10 @@ class PlayedCase:
             result = {"paid": ChargeResult.PAID, "confirm": ChargeResult.NEEDS_CUSTOMER}.get(
                 answer, ChargeResult.DECLINED
             )
-            given = ChargeAnswer(result, decline=answer if result is ChargeResult.DECLINED else None)
-            verdict = TABLE.judge(answer) if result is ChargeResult.DECLINED else None
+            code, _, advice = answer.partition("/mac")
+            given = ChargeAnswer(result, decline=code if result is ChargeResult.DECLINED else None)
+            said = Said(code, network="mastercard" if advice else None, network_advice=advice or None)
+            verdict = TABLE.judge(said, TODAY) if result is ChargeResult.DECLINED else None
             known: dict[str, Any] = {
                 "attempt": step.id,
                 "key": step.id,

@@ -11,7 +11,7 @@ from campaigns.checking import check_campaign
 from campaigns.simulation import Sample, begin, simulate
 from campaigns.story import Action
 from tests.unit.checked_campaign import KNOWN, found
-from tests.unit.test_declines import TABLE
+from tests.unit.test_declines import verdict_of
 
 NIGHTS = "charges: {hours: 00:00 to 06:00}, messages: {hours: 09:00 to 18:00}"
 RETRY, MAIL = "retry: true, message: payment_failed", "message: payment_failed"
@@ -26,7 +26,7 @@ def campaign(calendar: str, *steps: str, end: str = "14 days, action: leave") ->
 def mails(text: str, failed_at: datetime, decline: str = "insufficient_funds") -> list[str]:
     """Play a case of a campaign; give its mails with their steps."""
     course = check_campaign(text, file="c.yaml", known=KNOWN)
-    story = begin(course, Sample(failed_at, TABLE.judge(decline), country="DE"))
+    story = begin(course, Sample(failed_at, verdict_of(decline), country="DE"))
     done = simulate(for_case(course, story, {}), story, failed_at)
     plans = [(item.at, item.plan) for item in done if item.plan]
     return [f"{at:%a %H:%M} {plan.step}" for at, plan in plans if plan.action is Action.MESSAGE]

@@ -203,6 +203,16 @@ def test_a_payday_that_may_be_past_the_end() -> None:
     assert found(other.replace(TOP, TOP + calendar)) == []
 
 
+def test_promises_for_days_that_are_never_offered() -> None:
+    assert found(TOP + "promise: {within: 20 days}\n" + GOOD) == [
+        (
+            "2: warning: a day 20 days ahead is past the end, 14 days after the failure: it is never"
+            " offered (fewer days, or a later end)"
+        )
+    ]
+    assert found(TOP + "promise: {within: 13 days, times: 2}\n" + GOOD) == []
+
+
 @pytest.mark.parametrize(
     ("otherwise", "fault"),
     [

@@ -13,7 +13,7 @@ from campaigns import differences as words
 from campaigns.calendars import Calendar, Paydays, Window
 from campaigns.conditions import Conditions
 from campaigns.differences import Change, Difference, Line, differences, line_diff
-from campaigns.document import Approval, Arm, Campaign, End, LatePayment, Messages, Step
+from campaigns.document import Approval, Arm, Campaign, End, LatePayment, Messages, Promise, Step
 from campaigns.reading import read_campaign
 from campaigns.segments import Takes
 from tests.unit.any_campaign import documents
@@ -137,6 +137,10 @@ def test_nothing_changed() -> None:
             "calendar: cards are charged on schedule: at any time → 00:00 to 06:00",
         ),
         (
+            before_steps("promise: {within: 3 days}"),
+            "promise to pay: customers may choose a day now: how far ahead 3 days; how often in one case 1",
+        ),
+        (
             before_steps("calendar: {paydays: {days: [1, last]}}"),
             (
                 "paydays: charges wait for them now: on the days of the month 1, last; after the decline"
@@ -229,7 +233,7 @@ def test_a_difference_says_whether_something_came_or_went() -> None:
 
 
 SAID_OTHERWISE: dict[type[BaseModel], set[str]] = {
-    Campaign: {"takes", "calendar", "messages", "arms", "steps", "end"},
+    Campaign: {"takes", "calendar", "promise", "messages", "arms", "steps", "end"},
     Step: {
         "id",
         "after",
@@ -258,6 +262,7 @@ SAID_OTHERWISE: dict[type[BaseModel], set[str]] = {
         (Step, words.STEP),
         (Conditions, words.CONDITIONS),
         (Paydays, words.PAYDAYS),
+        (Promise, words.PROMISE),
         (End, words.END),
         (LatePayment, words.LATE_PAYMENT),
         (Messages, words.MESSAGES),
@@ -275,7 +280,9 @@ def meaning(value: Any) -> Any:
     """Give a part of a campaign with everything that means nothing taken away."""
     if isinstance(value, Window):
         return value.spelled()
-    if isinstance(value, Campaign | Arm | Step | Takes | Calendar | Paydays | End | Messages | Conditions):
+    if isinstance(
+        value, Campaign | Arm | Step | Takes | Calendar | Paydays | Promise | End | Messages | Conditions
+    ):
         return {name: meaning(getattr(value, name)) for name in type(value).model_fields}
     if isinstance(value, tuple):
         return sorted(map(str, map(meaning, value)))
@@ -284,7 +291,7 @@ def meaning(value: Any) -> Any:
     return value
 
 
-@given(documents(), documents(), st.sampled_from(["calendar", "steps", "end", "messages", "arms"]))
+@given(documents(), documents(), st.sampled_from(["calendar", "promise", "steps", "end", "messages", "arms"]))
 def test_of_any_two_campaigns_that_differ_something_is_said(
     first: dict[str, Any], other: dict[str, Any], part: str
 ) -> None:

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from activities.findings import ENDED_THERE, learn_from_charge, learn_from_invoice
-from campaigns.declines import DeclineTable
 from campaigns.story import Lever, Outcome, Pending, Story, Trigger
 from processors.protocol import (
     Card,
@@ -19,12 +18,12 @@ from processors.protocol import (
     InvoiceState,
     PaidBy,
 )
-from store.campaigns import decline_codes
 from store.tables import AttemptRow
+from tests.unit.test_declines import verdict_of
 
 DAY_0 = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 NOW = DAY_0 + timedelta(days=3)
-STOLEN = DeclineTable(decline_codes()).judge("stolen_card")
+STOLEN = verdict_of("stolen_card")
 
 
 def story(**told: object) -> Story:

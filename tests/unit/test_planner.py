@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from campaigns.declines import Ask
 from campaigns.document import AccessLevel, Campaign, End, FinalAction, Messages, Step
 from campaigns.due import next_charge_at, overtaken
-from campaigns.planner import plan
+from campaigns.planner import plan, template_for
 from campaigns.reading import read_campaign
 from campaigns.schedule import end_at
 from campaigns.simulation import Sample, begin, simulate
@@ -29,7 +29,7 @@ from tests.unit.planner_story import (
     stories,
     story,
 )
-from tests.unit.test_declines import TABLE
+from tests.unit.test_declines import TABLE, verdict_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -38,7 +38,7 @@ MINUTE = 1 / 24 / 60
 
 
 def played(campaign: Campaign, decline: str, *, has_card: bool = True) -> list[tuple[float, str]]:
-    case = begin(campaign, Sample(DAY_0, TABLE.judge(decline), has_card=has_card))
+    case = begin(campaign, Sample(DAY_0, verdict_of(decline), has_card=has_card))
     plans = [item.plan for item in simulate(campaign, case, DAY_0) if item.plan]
     return [((step.at - DAY_0) / timedelta(days=1), step.id) for step in plans if step.at]
 
@@ -161,6 +161,13 @@ def test_a_payment_to_be_confirmed_is_not_charged_and_the_mail_asks_for_it() -> 
     assert next_charge_at(CAMPAIGN, story(ask=Ask.CONFIRM), day(3)) is None
 
 
+@pytest.mark.parametrize("named", ["payment_failed", "new_card_needed", "confirm_payment"])
+@pytest.mark.parametrize("ask", [Ask.NOTHING, Ask.NEW_CARD, Ask.CONFIRM])
+def test_whoever_told_the_bank_to_stop_is_asked_and_not_dunned(named: str, ask: Ask) -> None:
+    assert template_for(CAMPAIGN, story(revoked=True, ask=ask), named) == "did_you_mean_to_cancel"
+    assert template_for(CAMPAIGN, story(revoked=True, ask=ask), "last_notice") == "last_notice"
+
+
 def test_a_promise_lets_mails_rest_until_its_day() -> None:
     promised = story(promise_at=day(6))
     step = next_of(promised, 2)
@@ -266,5 +273,5 @@ def test_every_campaign_comes_to_an_end_and_does_nothing_twice(
     assert [at for at, _ in steps] == sorted(at for at, _ in steps)
     charges = [step for step in ids if step.endswith(".charge")]
     assert len(charges) <= campaign.retries
-    if not has_card or not TABLE.judge(decline).charge_again:
+    if not has_card or not verdict_of(decline).charge_again:
         assert charges == []

@@ -10,29 +10,33 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaigns.declines import Ask, DeclineTable
+from campaigns.decline_rows import DUNWELL, STRIPE
+from campaigns.declines import Ask
 from campaigns.document import Campaign, FinalAction
 from errors import BadInput
 from messaging.wording import single_line
 from tests.unit.mail_story import (
     ASKING,
+    EVERY_MAIL,
     FACTS,
     LIBRARY,
     RENDERER,
     SPACES,
     TELLING,
+    WONDERING,
     Reader,
     every_case,
     render,
     said,
 )
+from tests.unit.test_declines import TABLE, verdict_of
 
 
 def test_every_template_that_a_shipped_campaign_names_exists() -> None:
     for path in LIBRARY.glob("*.yaml"):
         campaign = Campaign.model_validate(yaml.safe_load(path.read_text()))
         assert campaign.templates() <= RENDERER.names()
-    assert set(ASKING + TELLING) == RENDERER.names()
+    assert set(EVERY_MAIL) == RENDERER.names()
 
 
 @pytest.mark.parametrize("template", ASKING)
@@ -71,6 +75,25 @@ def test_an_asking_mail_is_true_in_every_case(template: str) -> None:
         assert not re.search(r"\bthe?ft\b|stolen|fraud|you failed|your fault|unfortunately|overdue", low)
 
 
+@pytest.mark.parametrize("template", WONDERING)
+def test_a_mail_that_wonders_is_true_in_every_case(template: str) -> None:
+    document = RENDERER._language_for(template, "en").document(template)
+    for case in every_case():
+        filled = document.fill(case)
+        text = " ".join([filled.subject, filled.preview, filled.heading, *filled.paragraphs])
+        low = text.lower()
+        trying = bool(case["has_card"] and case["next_charge_on"])
+        assert (filled.button_link, filled.button_text) == (FACTS.link, "Stay or cancel"), case
+        assert "did you mean to cancel your subscription" in low, case
+        assert ("try again on Monday, June 15" in text) == trying, case
+        assert ("do not charge the card" in low) == bool(case["has_card"] and not trying), case
+        assert ("no card on file" in low) == (not trying and not case["has_card"]), case
+        assert ("will be cancelled" in low) == (case["final_action"] == "cancel_now"), case
+        assert ("your access is limited" in low) == (case["access"] == "limited"), case
+        assert ("reminder" in low) == case["reminder"], case
+        assert not re.search(r"insufficient|bank|stolen|fraud|unfortunately|overdue|reason", low), case
+
+
 @pytest.mark.parametrize("template", TELLING)
 def test_a_telling_mail_is_true_in_every_case(template: str) -> None:
     document = RENDERER._language_for(template, "en").document(template)
@@ -90,7 +113,7 @@ def test_a_telling_mail_is_true_in_every_case(template: str) -> None:
             assert ("invoice stays open" in low) == (case["final_action"] in {"leave", None}), case
 
 
-@pytest.mark.parametrize("template", ASKING + TELLING)
+@pytest.mark.parametrize("template", EVERY_MAIL)
 def test_both_forms_say_the_same(template: str) -> None:
     rendered = render(template)
 
@@ -102,7 +125,7 @@ def test_both_forms_say_the_same(template: str) -> None:
     assert "NW-0042" in seen
 
 
-@pytest.mark.parametrize("template", ASKING + TELLING)
+@pytest.mark.parametrize("template", EVERY_MAIL)
 def test_what_is_not_known_leaves_no_gap(template: str) -> None:
     rendered = render(
         template,
@@ -132,8 +155,7 @@ def test_the_bank_s_reason_is_told_only_where_it_may_be() -> None:
 
 
 def test_a_reason_is_told_in_words_that_a_person_understands() -> None:
-    table = DeclineTable((LIBRARY.parent / "data" / "decline_codes.csv").read_text())
-    told = {code.replace("_", " "): table.judge(code) for code in table.codes()}
+    told = {code.replace("_", " "): verdict_of(code) for code in TABLE.codes(STRIPE, DUNWELL)}
     for words, verdict in told.items():
         if not verdict.disclose or verdict.ask is Ask.CONFIRM:
             continue
@@ -295,5 +317,5 @@ def test_an_unknown_template_is_named_with_its_neighbour() -> None:
 
 
 def test_subjects_fit_in_an_inbox() -> None:
-    for template in ASKING + TELLING:
+    for template in EVERY_MAIL:
         assert len(render(template).subject) <= 90, template

@@ -64,7 +64,7 @@ async def test_an_invoice_is_read_with_its_customer_and_card(sandbox: SandboxPro
     assert (invoice.decline, invoice.failed_at) == ("insufficient_funds", DAY_0)
     assert (invoice.customer.email, invoice.customer.locale) == ("ada@example.com", "pt-BR")
     assert invoice.card is not None
-    assert astuple(invoice.card) == ("card_1", "mastercard", "4444", "BR")
+    assert astuple(invoice.card) == ("card_1", "mastercard", "4444", "BR", "fp_card_1", "card", False)
     assert not invoice.livemode
     assert invoice.confirm_url == "https://pay.example/sandbox/pay/in_1"
 

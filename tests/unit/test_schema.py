@@ -75,6 +75,7 @@ def test_whatever_can_be_read_passes(document: dict[str, Any]) -> None:
         in_document(
             "calendar: {timezone: Europe/Berlin, paydays: {days: [1, last], after: insufficient_funds}}"
         ),
+        in_document("promise: {within: 10 days, times: 2}"),
         in_document("arms: [{name: a, weight: 1}, {name: out, weight: 1, holdout: true}]"),
         in_step("only_if: {attempts: {at_most: 3}, mail_opened: true, attributes: {tier: [gold]}}"),
         in_step("approval: {within: 36h, otherwise: go on}"),
@@ -93,6 +94,7 @@ def test_the_short_ways_of_writing_pass(text: str) -> None:
         (in_document("grace: 3 moons"), "grace"),
         (in_document("grace: 3"), "grace"),
         (in_document("retries: 99"), "retries"),
+        (in_document("promise: {times: 9}"), "promise.times"),
         (in_document("takes: {priority: 1, country: Germany}"), "takes.country"),
         (in_document("takes: {priority: 1, amount: {EURO: {below: 1}}}"), "takes.amount"),
         (in_document("takes: {priority: 1, decline_class: [sofft]}"), "takes.decline_class"),

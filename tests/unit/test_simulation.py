@@ -16,7 +16,7 @@ from contract import CardUpdated
 from tests.unit.any_campaign import ATTRIBUTES, Document, documents, failures
 from tests.unit.planner_story import DAY_0, day
 from tests.unit.played_case import Event, PlayedCase, World
-from tests.unit.test_declines import TABLE
+from tests.unit.test_declines import verdict_of
 
 DAY = timedelta(days=1)
 COURSE = Campaign(
@@ -44,7 +44,7 @@ ENDING = [(14, "end.action"), (14, "end.message")]
 def happened(
     customer: Customer, decline: str = "insufficient_funds", course: Campaign = COURSE
 ) -> list[Happened]:
-    case = begin(course, Sample(DAY_0, TABLE.judge(decline)))
+    case = begin(course, Sample(DAY_0, verdict_of(decline)))
     return list(simulate(course, case, DAY_0, customer))
 
 
@@ -151,7 +151,7 @@ def test_a_long_campaign_is_played_to_its_end() -> None:
 
 
 def test_a_case_that_has_begun_is_gone_on_with() -> None:
-    case = begin(COURSE, Sample(DAY_0, TABLE.judge("insufficient_funds")))
+    case = begin(COURSE, Sample(DAY_0, verdict_of("insufficient_funds")))
     done = {"day-1.charge": day(1), "day-1.message": day(1)}
     running = case.model_copy(update={"done": done, "last_charge_at": day(1), "scheduled_charges": 1})
     assert told(list(simulate(COURSE, running, day(2)))) == [*BEGINNING[2:], (5, "day-5.alert"), *ENDING]
@@ -177,15 +177,20 @@ def test_what_is_simulated_is_what_workflow_and_activities_do(
     gives = data.draw(st.sampled_from(["nothing", "new card"]))
     course = for_case(campaign, case, attributes)
     card = timedelta(hours=hours) if gives == "new card" else None
+    answer = case.decline or "insufficient_funds"
     expected = [
         (item.at, item.plan.id)
         for item in simulate(
-            course, case, case.failed_at, Customer(new_card_after=card, new_card_works=False)
+            course,
+            case,
+            case.failed_at,
+            Customer(new_card_after=card, new_card_works=False),
+            verdict_of(answer),
         )
         if item.plan
     ]
     at = case.failed_at + timedelta(hours=hours)
     events = [Event(at, CardUpdated(event="evt", method="new-card", at=at))] if card is not None else []
-    world = World([campaign], attributes, events, charges=[case.decline or "insufficient_funds"])
+    world = World([campaign], attributes, events, charges=[answer])
     played = PlayedCase(world, case).play()
     assert [(deed.at, deed.plan.id) for deed in played.deeds] == expected

@@ -181,12 +181,21 @@ def test_a_failure_reads_the_same_from_old_and_new_places() -> None:
         assert (found.paid_by, found.payment, found.pending) == (None, None, False)
 
 
+def test_a_confirmation_that_never_came_is_asked_for_once_more() -> None:
+    expired = {"type": "card_error", "code": "payment_intent_authentication_failure"}
+    found = read_invoice_body(invoice(payment=intent("requires_payment_method", expired)))
+    assert found.decline == "authentication_required"
+    assert found.confirm_url == "https://invoice.stripe.com/i/in_1"
+
+
 def test_a_charge_alone_tells_its_reason_by_its_outcome() -> None:
     outcome = {"type": "issuer_declined", "reason": "stolen_card", "advice_code": "do_not_try_again"}
     failed = charge("failed", failure_code="card_declined", outcome=outcome)
-    assert decline_of(old(), failed) == Decline(code="stolen_card", advice="do_not_try_again", payment="pi_1")
+    assert decline_of(old(), failed) == Decline(
+        code="stolen_card", advice="do_not_try_again", payment="pi_1", charge="ch_1"
+    )
     expired = charge("failed", failure_code="expired_card", outcome={"reason": "generic_decline"})
-    assert decline_of(old(), expired) == Decline(code="expired_card", payment="pi_1")
+    assert decline_of(old(), expired) == Decline(code="expired_card", payment="pi_1", charge="ch_1")
 
 
 def test_what_was_declined_before_it_was_paid_is_no_decline_any_more() -> None:

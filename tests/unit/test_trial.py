@@ -27,7 +27,7 @@ from tests.unit.any_campaign import (
     documents,
 )
 from tests.unit.past import MONDAY, PLAIN, WORLD, campaign, failure
-from tests.unit.test_declines import TABLE
+from tests.unit.test_declines import verdict_of
 
 if TYPE_CHECKING:
     import pytest
@@ -66,7 +66,7 @@ def played(campaign: Campaign, failure: PastFailure) -> Course:
     arm = assign(campaign, failure.customer)
     sample = Sample(
         failure.failed_at,
-        TABLE.judge(failure.decline),
+        verdict_of(failure.decline),
         case_id=failure.id,
         amount=failure.amount,
         currency=failure.currency,
@@ -81,7 +81,11 @@ def played(campaign: Campaign, failure: PastFailure) -> Course:
     done: dict[Action, list[Any]] = {action: [] for action in Action}
     access = [(AccessLevel.FULL, NO_TIME)]
     for happened in simulate(
-        own, story, failure.failed_at, Customer(pays_elsewhere_after=failure.settled_after)
+        own,
+        story,
+        failure.failed_at,
+        Customer(pays_elsewhere_after=failure.settled_after),
+        sample.verdict,
     ):
         story, after = happened.story, happened.at - failure.failed_at
         if happened.plan is None:
@@ -110,7 +114,7 @@ def test_a_failure_among_many_is_played_as_one_alone(
     course = Campaign.model_validate(document)
     trial = Trial(course, WORLD)
     for one in failures:
-        assert trial.course(one, TABLE.judge(one.decline)) == played(course, one)
+        assert trial.course(one, verdict_of(one.decline)) == played(course, one)
 
 
 @settings(max_examples=150, deadline=None)
@@ -119,11 +123,11 @@ def test_a_timetable_that_is_kept_is_as_good_as_a_new_one(
     document: dict[str, Any], failure: PastFailure, customer: Customer, moved: dict[str, timedelta]
 ) -> None:
     course = Campaign.model_validate(document)
-    story = begin(course, Sample(failure.failed_at, TABLE.judge(failure.decline), case_id=failure.id))
+    story = begin(course, Sample(failure.failed_at, verdict_of(failure.decline), case_id=failure.id))
     put = {step: failure.failed_at + after for step, after in moved.items()}
     story = story.model_copy(update={"moved": put, "timezone": failure.timezone, "country": failure.country})
     kept = Timetable(course)
-    for happened in simulate(course, story, failure.failed_at, customer):
+    for happened in simulate(course, story, failure.failed_at, customer, verdict_of(failure.decline)):
         assert kept.parts(happened.story) == parts(course, happened.story)
 
 
@@ -131,13 +135,13 @@ def test_what_is_kept_of_failures_that_are_played_once_does_not_grow(monkeypatch
     large = {"USD": {"at_least": "50.00"}}
     steps = [PLAIN["steps"][0], PLAIN["steps"][1] | {"only_if": {"amount": large}}]
     trial = Trial(campaign(steps=steps), WORLD)
-    verdict = TABLE.judge("insufficient_funds")
+    verdict = verdict_of("insufficient_funds")
     for cents in range(4900, 5100):
         trial.take(failure(amount=cents), verdict)
     assert (trial.tally().charges, len(trial._alike._played)) == (300, 2)
     monkeypatch.setattr("campaigns.trial.MOST_KEPT", 10)
     for number in range(100):
-        trial.take(failure(decline=f"code_{number}"), TABLE.judge(f"code_{number}"))
+        trial.take(failure(decline=f"code_{number}"), verdict_of(f"code_{number}"))
         assert len(trial._alike._played) <= 10
     assert trial.tally().taken == 300
 
@@ -158,7 +162,7 @@ def test_a_timetable_sees_that_a_step_which_a_person_moved_was_begun() -> None:
     """Its charge was made at the person's time; what is left of it keeps to the hours again."""
     nights = campaign(calendar={"charges": {"hours": "00:00 to 06:00"}})
     noon = MONDAY.replace(day=5, hour=12)
-    story = begin(nights, Sample(MONDAY, TABLE.judge("insufficient_funds")))
+    story = begin(nights, Sample(MONDAY, verdict_of("insufficient_funds")))
     put = story.model_copy(update={"moved": {"day-3": noon}})
     kept = Timetable(nights)
     assert [part.at for part in kept.parts(put) if part.step.id == "day-3"] == [noon, noon]

@@ -18,6 +18,7 @@ from web.studio import (
     editing_forms,
     editor,
     effects,
+    facts,
     gate,
     history,
     move_now,
@@ -60,6 +61,7 @@ PARTS = (
     move_now,
     what_if,
     moves,
+    facts,
 )
 for part in PARTS:
     router.include_router(part.router)

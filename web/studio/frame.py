@@ -94,6 +94,7 @@ class Link:
 NAVIGATION = (
     Link("Campaigns", f"{PREFIX}/campaigns"),
     Link("Moves", f"{PREFIX}/moves"),
+    Link("Declines and limits", f"{PREFIX}/facts"),
     Link("Audit log", f"{PREFIX}/audit"),
     Link("People", f"{PREFIX}/people", Role.ADMIN),
 )

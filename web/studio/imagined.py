@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from campaigns.arms import assign, for_case
 from campaigns.calendars import zone_named
+from campaigns.declines import Said
 from campaigns.money import minor_units
 from campaigns.segments import Failure
 from campaigns.simulation import Customer, Happened, Sample, begin, simulate
@@ -102,7 +103,7 @@ class Imagined:
             currency=self.currency,
             country=self.country,
             decline=self.decline,
-            decline_class=str(declines.judge(self.decline).kind),
+            decline_class=str(declines.judge(Said(self.decline), self.failed_at.date()).kind),
             attributes=self.attributes,
             tags=self.tags,
         )
@@ -137,7 +138,7 @@ def play(campaign: Campaign, imagined: Imagined, verdict: Verdict) -> Played:
     )
     story = begin(campaign, sample)
     course = for_case(campaign, story, imagined.attributes)
-    found = tuple(simulate(course, story, imagined.failed_at, imagined.customer()))
+    found = tuple(simulate(course, story, imagined.failed_at, imagined.customer(), verdict))
     return Played(course, story, found)
 
 

@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, Response
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 
 from activities.telling import Addressee, facts_of
+from campaigns.declines import Said
 from campaigns.reading import read_campaign
 from campaigns.segments import choose
 from campaigns.story import Action
@@ -157,7 +158,7 @@ async def _campaign(
 
 async def _found(desk: Desk, campaign: Campaign, imagined: Imagined) -> dict[str, object]:
     """Play the failure, and say which campaign would take it."""
-    verdict = desk.tools.declines.judge(imagined.decline)
+    verdict = desk.tools.declines.judge(Said(imagined.decline), imagined.failed_at.date())
     if not verdict.known:
         raise BadInput(f"no decline code is called '{imagined.decline}'")
     played = play(campaign, imagined, verdict)
@@ -197,7 +198,9 @@ async def _mail(desk: Desk, person: Person, name: str, form: Mapping[str, str]) 
             final_action=str(campaign.end.action),
         )
         return template, desk.tools.renderer.render(template, facts)
-    played = play(campaign, imagined, desk.tools.declines.judge(imagined.decline))
+    played = play(
+        campaign, imagined, desk.tools.declines.judge(Said(imagined.decline), imagined.failed_at.date())
+    )
     for number, item in enumerate(played.happened):
         if item.plan and item.plan.id == form.get("action") and item.plan.action is Action.MESSAGE:
             return item.plan.template or "", _render(desk, played, number, item, imagined)

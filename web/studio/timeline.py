@@ -284,6 +284,12 @@ def _rules(campaign: Campaign) -> list[tuple[str, str]]:
             else "",
         ),
     ]
+    if campaign.promise:
+        times = "once" if campaign.promise.times == 1 else f"{campaign.promise.times} times"
+        within = length_in_full(campaign.promise.within)
+        found.append(
+            ("Promises to pay", f"a customer may choose a day up to {within} ahead, {times} in a case")
+        )
     if calendar.paydays:
         days = ", ".join("the last" if day == "last" else str(day) for day in calendar.paydays.days)
         after = " or ".join(code.replace("_", " ") for code in calendar.paydays.after)

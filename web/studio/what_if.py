@@ -51,7 +51,10 @@ def add_to(app: FastAPI) -> None:
     """Give an application the place where runs are begun."""
     desk: Desk = app.state.desk
     app.state.what_ifs = WhatIfRuns(
-        desk.tools.database, desk.settings.database_url, desk.settings.default_campaign
+        desk.tools.database,
+        desk.settings.database_url,
+        desk.settings.default_campaign,
+        desk.settings.facts_folder,
     )
 
 
