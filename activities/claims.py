@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from campaigns.advice import with_card_blocked
 from campaigns.budget import Charge, Result
-from campaigns.story import Advised, Story
+from campaigns.story import Advised, Story, Trigger
 from keys import seen_key
 from processors.protocol import ChargeResult
 from store import card_attempts, ledger
@@ -131,7 +131,10 @@ def refused(story: Story, step: Plan, decision: Claim, now: datetime) -> Story:
     changes: dict[str, object] = {"hold": None, "promise_at": None}
     if story.pending and story.pending.id == step.id:
         changes["pending"] = None
-    if decision.free_at is None:
+    if step.trigger is Trigger.BACKUP:
+        # Only tried in passing: there may be yet another stored card.
+        changes |= {"passed": (*story.passed, step.id), "sought": ()}
+    elif decision.free_at is None:
         story = with_card_blocked(story)
         changes |= {"passed": (*story.passed, step.id), "advised": None}
     else:

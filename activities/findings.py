@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from campaigns.declines import Verdict
+    from processors.protocol import Card
     from store.tables import AttemptRow
 
 
@@ -149,7 +150,22 @@ def learn_from_charge(
         changes |= learn_from_decline(story.model_copy(update=changes), verdict, now)
     if trigger is Trigger.CARD_UPDATED:
         changes["card_notice"] = f"{attempt}.message"
+    if trigger is Trigger.BACKUP:
+        # There may be yet another.
+        changes["sought"] = ()
     return story.model_copy(update=changes)
+
+
+def with_another_card(story: Story, stored: Sequence[Card]) -> Story:
+    """Have the first stored card charged that the customer agreed to and that was not tried, if there is one."""
+    in_force = story.method or "default"
+    for card in stored:
+        attempt = f"{Trigger.BACKUP}.{card.id}"
+        tried = attempt in story.done or attempt in story.passed or card.id in story.blocked
+        if card.consent and card.id != in_force and not tried:
+            pending = Pending(id=attempt, trigger=Trigger.BACKUP, method=card.id)
+            return story.model_copy(update={"pending": pending})
+    return story.model_copy(update={"sought": (*story.sought, in_force)})
 
 
 def with_bank(story: Story, row: AttemptRow, now: datetime) -> Story:

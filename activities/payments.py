@@ -17,6 +17,7 @@ from activities.findings import (
     ENDED_THERE,
     learn_from_return,
     said_of,
+    with_another_card,
 )
 from activities.standing import Stand, stand
 from activities.tools import (
@@ -25,6 +26,7 @@ from activities.tools import (
 )
 from activities.turn import conclude, ids, money
 from campaigns.document import FinalAction
+from campaigns.planner import wants_another_card
 from campaigns.story import Action, Ending, Outcome, Story, UnderWay
 from contract import Order, Report
 from processors.protocol import (
@@ -67,11 +69,24 @@ class PaymentActivities(Conversation):
         invoice = await self._read(at)
         story = (await self._learn(at, invoice)).model_copy(update={"look": None})
         if story.under_way is None or story.ending:
-            return await self._conclude(at, story)
+            return await self._conclude(at, *await self._with_another_card(at, story))
         if invoice.pending:
             waits = story.under_way.model_copy(update={"until": at.now + BANK_ANSWERS})
             return await self._conclude(at, story.model_copy(update={"under_way": waits}))
         return await self._returned(at, story, story.under_way, invoice)
+
+    async def _with_another_card(self, at: Stand, story: Story) -> tuple[Story, str] | tuple[Story]:
+        """Look for another stored card where that is what was planned, and say what was found."""
+        if not wants_another_card(at.campaign, story):
+            return (story,)
+        stored = self._tools.processor(story.processor).read_methods(story.account, story.customer)
+        found = with_another_card(story, await self._with_key(at, reading(story), stored))
+        if found.pending:
+            return (
+                found,
+                "the card was declined for good; another stored one is charged, as the customer agreed",
+            )
+        return found, "the card was declined for good, and there is no other that the customer agreed to"
 
     async def _returned(self, at: Stand, story: Story, gone: UnderWay, invoice: Invoice) -> Report:
         """Take in that the bank has sent a charge of ours back; why, the invoice tells."""

@@ -160,6 +160,7 @@ WHOLE: Words = {
     "minimum": ("smallest amount that is worked", spell),
     "grace": ("time in which access stays full", spell),
     "retries": ("most scheduled charges in one case", spell),
+    "backup_card": ("another stored card after a hard decline", spell),
     "extra_charges": ("charges besides the steps", spell),
     "spacing": ("least time between two mails", spell),
 }

@@ -197,6 +197,10 @@ class Campaign(Part):
     retries: int = Field(
         default=8, ge=0, le=20, description="Most scheduled charges in one case (a card update's is extra)."
     )
+    backup_card: bool = Field(
+        default=False,
+        description="After a hard decline, charge another stored card, where the customer's consent is on record.",
+    )
     extra_charges: bool = Field(
         default=True,
         description="Charge besides the steps when the issuer names a time, or soon after technical trouble.",

@@ -29,6 +29,7 @@ from campaigns.schedule import (
     FINAL,
     NOTICE,
     Due,
+    charge_opens,
     end_at,
     mail_opens,
     opens,
@@ -64,6 +65,7 @@ def plan(campaign: Campaign, story: Story, now: datetime, every: Sequence[Due] |
     other = (
         _stopped(story, now)
         or _promised(campaign, story, now)
+        or _another_card(campaign, story, now)
         or _on_the_calendar(campaign, story, now, every or parts(campaign, story))
     )
     # A notice that has to wait for its hours lets everything else that comes before it go on.
@@ -138,19 +140,36 @@ def _at_once(campaign: Campaign, story: Story, now: datetime) -> Plan | None:
     if story.pending:
         words = {
             Trigger.CARD_UPDATED: "the customer gave a new card: charge it at once",
+            Trigger.BACKUP: "the card was declined for good: charge another that the customer agreed to",
             Trigger.OPERATOR: "a person asked for a charge now",
             Trigger.CUSTOMER: "the customer asked to pay now",
         }
         held = story.hold if story.hold and story.hold.action == story.pending.id else None
+        at = not_before_hold(story, story.pending.id, now)
         return Plan(
             action=Action.CHARGE,
             id=story.pending.id,
-            at=not_before_hold(story, story.pending.id, now),
+            # Nobody waits for a charge of another stored card: it keeps to the hours of charges.
+            at=charge_opens(campaign, story, at) if story.pending.trigger is Trigger.BACKUP else at,
             why=_with_budget(story, held.why if held else words.get(story.pending.trigger, "charge at once")),
             trigger=story.pending.trigger,
             method=story.pending.method,
         )
     return None
+
+
+def wants_another_card(campaign: Campaign, story: Story) -> bool:
+    """Whether another stored card is to be looked for: the one in force is done with, and not by the customer's word."""
+    if not campaign.backup_card or campaign.is_holdout or story.revoked or story.ending:
+        return False
+    return story.card_blocked and not story.pending and (story.method or "default") not in story.sought
+
+
+def _another_card(campaign: Campaign, story: Story, now: datetime) -> Plan | None:
+    if not wants_another_card(campaign, story):
+        return None
+    why = "the card was declined for good: is there another that the customer agreed to?"
+    return Plan(action=Action.LOOK, id="look", at=not_before_hold(story, "look", now), why=why)
 
 
 def _card_notice(campaign: Campaign, story: Story, now: datetime) -> Plan | None:

@@ -44,6 +44,7 @@ class Trigger(StrEnum):
 
     SCHEDULE = "schedule"
     CARD_UPDATED = "card_updated"
+    BACKUP = "backup"
     OPERATOR = "operator"
     CUSTOMER = "customer"
     PROCESSOR = "processor"
@@ -54,6 +55,7 @@ class Lever(StrEnum):
 
     SCHEDULED_RETRY = "scheduled retry"
     CARD_UPDATE = "card update"
+    BACKUP = "another stored card"
     CUSTOMER = "customer"
     OPERATOR = "operator"
     PROCESSOR = "processor"
@@ -62,6 +64,7 @@ class Lever(StrEnum):
 LEVERS = {
     Trigger.SCHEDULE: Lever.SCHEDULED_RETRY,
     Trigger.CARD_UPDATED: Lever.CARD_UPDATE,
+    Trigger.BACKUP: Lever.BACKUP,
     Trigger.OPERATOR: Lever.OPERATOR,
     Trigger.CUSTOMER: Lever.CUSTOMER,
     Trigger.PROCESSOR: Lever.PROCESSOR,
@@ -161,6 +164,7 @@ class Story(Value):
     move takes them up again. ``opened_at`` and ``clicked_at`` are the first time that a mail was opened or a link used.
     ``awake_until`` is how long the customer waits for an answer to what they did by hand, at whatever hour.
     ``few_until`` is how many scheduled charges there may be while the decline code is one that nobody knows.
+    ``sought`` are the cards in whose place another stored one was looked for and there is none left to try.
     ``revoked`` says that the customer told the bank to stop such payments. ``budget`` says how often the card has
     been tried, such as ``3 of 20 attempts used``.
     """
@@ -194,6 +198,7 @@ class Story(Value):
     method: str | None = None
     has_card: bool = True
     blocked: tuple[str, ...] = ()
+    sought: tuple[str, ...] = ()
     ask: Ask = Ask.NOTHING
 
     charges: int = 0
