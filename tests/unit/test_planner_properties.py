@@ -267,7 +267,5 @@ def test_everything_that_a_campaign_says_is_done_at_its_time_and_nothing_besides
     if "message" in document["end"]:
         expected.append((as_written.next_open(document, "messages", end, story), "mail"))
     words = {Action.MESSAGE: "mail"}
-    # What comes soon after technical trouble belongs to no step: tests/unit/test_advice.py has its times.
-    spelled = [deed for deed in found.deeds if deed.plan.step or deed.plan.action is not Action.CHARGE]
-    done = [(deed.at, words.get(deed.plan.action, str(deed.plan.action))) for deed in spelled]
+    done = [(deed.at, words.get(deed.plan.action, str(deed.plan.action))) for deed in found.deeds]
     assert sorted(done) == sorted(expected)
