@@ -99,7 +99,7 @@ async def test_every_route_wants_a_key_and_leaves_no_trace_without_one(web: WebS
     before = await web.counts()
     paths = (await web.http.get("/openapi.json")).json()["paths"]
     routes = [
-        (method, path.format(case_id=case.id, customer="cus_guarded", processor="sandbox"))
+        (method, path.format(case_id=case.id, customer="cus_guarded", processor="sandbox", name="in_guarded"))
         for path, methods in paths.items()
         for method in methods
         if path.startswith("/v1/")
