@@ -92,6 +92,12 @@ class Settings(BaseSettings):
         default=None, description="your country's two letters, for the estimate of network fees"
     )
 
+    processor_retries: Literal["take_over", "stand_aside"] = Field(
+        default="take_over",
+        description="where the processor would retry an invoice by itself: take_over switches that off,"
+        " stand_aside charges nothing as long as it goes on",
+    )
+
     default_campaign: str = "standard"
     charges_per_second: float = Field(
         default=20.0, gt=0, description="most charges a second, all workers together"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from campaigns.advice import learn_from_decline
 from campaigns.declines import Ask, Said
-from campaigns.story import LEVERS, Ending, Lever, Outcome, Pending, Story, Trigger, UnderWay
+from campaigns.story import LEVERS, Beside, Ending, Lever, Outcome, Pending, Story, Trigger, UnderWay
 from processors.protocol import ChargeAnswer, ChargeResult, Invoice, InvoiceState, PaidBy
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # A bank that has not been heard of for so long is asked; a return takes two to five working days.
 BANK_ANSWERS = timedelta(days=2)
+# After the time of the processor's own retry, its answer is waited for.
+RETRIES_ANSWER = timedelta(hours=1)
 # Who is said to have cancelled a subscription that the processor shows as ended.
 ENDED_THERE = "billing service"
 
@@ -35,6 +37,7 @@ def learn_from_invoice(
         "plan": invoice.plan or story.plan,
         "country": invoice.customer_country or story.country,
         "network": (invoice.card and invoice.card.network) or story.network,
+        "beside": _beside(story, invoice, now),
     }
     if invoice.amount:
         changes["amount"] = invoice.amount
@@ -57,6 +60,17 @@ def learn_from_invoice(
     return story.model_copy(update=changes)
 
 
+def _beside(story: Story, invoice: Invoice, now: datetime) -> Beside | None:
+    """Say whether the processor still charges by itself; in shadow that is what is compared with, and hinders nothing."""
+    until = invoice.processor_retries_at
+    if until is None or story.shadow:
+        return None
+    if story.beside and story.beside.until == until and story.beside.look_at > now:
+        return story.beside
+    refused = story.beside is not None and story.beside.refused
+    return Beside(until=until, look_at=max(until, now) + RETRIES_ANSWER, refused=refused)
+
+
 def nothing_pending() -> dict[str, object]:
     """Everything that an ending makes void."""
     return {
@@ -67,6 +81,7 @@ def nothing_pending() -> dict[str, object]:
         "hold": None,
         "unsettled": None,
         "under_way": None,
+        "beside": None,
         "paused": None,
         "review": None,
     }
@@ -149,6 +164,39 @@ def learn_from_charge(
         changes |= learn_from_decline(story.model_copy(update=changes), verdict, now)
     if trigger is Trigger.CARD_UPDATED:
         changes["card_notice"] = f"{attempt}.message"
+    return story.model_copy(update=changes)
+
+
+def learn_from_imagined(
+    story: Story, attempt: str, trigger: Trigger, verdict: Verdict | None, now: datetime
+) -> Story:
+    """Take in a charge that was only imagined: as declined, like the last real one, since nobody answered it.
+
+    A new card was never asked, and so nothing is said of it.
+    """
+    changes: dict[str, object] = {
+        "done": {**story.done, attempt: now},
+        "advised": None,
+        "scheduled_charges": story.scheduled_charges + (trigger is Trigger.SCHEDULE),
+        "last_charge_at": now,
+        "hold": None,
+    }
+    if story.pending and story.pending.id == attempt:
+        changes["pending"] = None
+    if trigger is Trigger.CUSTOMER:
+        changes["promise_at"] = None
+    if verdict is not None and trigger is not Trigger.CARD_UPDATED:
+        changes |= learn_from_decline(story.model_copy(update=changes), verdict, now)
+    return story.model_copy(update=changes)
+
+
+def left_to_processor(story: Story, attempt: str) -> Story:
+    """Take in that a charge is not made because the processor still charges by itself."""
+    changes: dict[str, object] = {"hold": None, "promise_at": None}
+    if story.pending and story.pending.id == attempt:
+        changes["pending"] = None
+    else:
+        changes["passed"] = (*story.passed, attempt)
     return story.model_copy(update=changes)
 
 

@@ -97,16 +97,11 @@ async def conclude(
     if story.ending and story.access is not AccessLevel.FULL:
         # At once, and not only after a receipt that may have to wait: the customer has paid.
         story = story.model_copy(update={"access": AccessLevel.FULL})
-        told.append(Line(at=now, text="access given back: full"))
-        await journal.enter(
-            session,
-            story.case_id,
-            "access.ended",
-            journal.ACCESS,
-            AccessLevel.FULL,
-            now,
-            why="the case has ended",
-        )
+        line = "shadow: access would be given back: full" if story.shadow else "access given back: full"
+        told.append(Line(at=now, text=line))
+        kind, text = (journal.SHADOW, line) if story.shadow else (journal.ACCESS, str(AccessLevel.FULL))
+        why = "the case has ended"
+        await journal.enter(session, story.case_id, "access.ended", kind, text, now, why=why)
     if campaign.is_holdout and story.pending:
         told.append(Line(at=now, text="held out: the new card is left to the processor"))
         story = story.model_copy(update={"pending": None})

@@ -136,6 +136,7 @@ async def built(
         sandbox_file=folder / "sandbox.db",
         secret_key="a key for links that only tests sign",
         default_campaign="reference",
+        processor_retries=timeline.processor_retries,
     )
     async with open_tools(settings, now) as wired:
         kind = LiveSandbox if timeline.invoice.livemode else SandboxProcessor
@@ -183,7 +184,9 @@ async def _settle_the_past(world: World, timeline: Timeline) -> None:
         tags=invoice.tags,
         first_payment=invoice.first_payment,
         sent_for_payment=invoice.sent_for_payment,
+        processor_retries_at=now + invoice.processor_retries if invoice.processor_retries else None,
     )
+    await world.sandbox.refuse_take_over(timeline.take_over_refused)
 
 
 def _failed_at(timeline: Timeline) -> datetime:
