@@ -167,7 +167,8 @@ def sentence(story: Story, upcoming: Plan, now: datetime) -> str:
     if upcoming.action is Action.WAIT or status is Status.NEEDS_REVIEW:
         return upcoming.why
     when = spell_moment(upcoming.at) if upcoming.at else "news"
-    return f"next {upcoming.action} on {when}: {upcoming.why}"
+    imagined = "in shadow: " if story.shadow else ""
+    return f"{imagined}next {upcoming.action} on {when}: {upcoming.why}"
 
 
 def attributes(story: Story, upcoming: Plan, now: datetime) -> Attributes:

@@ -181,8 +181,8 @@ def effect_of(
     if story.ending or story.closed:
         why = f"the case has ended: {story.ending.outcome}" if story.ending else "the case has ended"
         return Effect(story.case_id, story.version, before, None, frozenset({Change.REFUSED}), why)
-    if why := why_not_moved(story, target.campaign):
-        return Effect(story.case_id, story.version, before, None, frozenset({Change.REFUSED}), why)
+    if refused := why_not_moved(story, target.campaign):
+        return Effect(story.case_id, story.version, before, None, frozenset({Change.REFUSED}), refused)
     after, new = carried_over(story, old, target, attributes, now)
     at_once = plan(new, after, now)
     course = _course(new, spread_out(story, old, after, new, target, now), now)

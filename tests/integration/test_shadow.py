@@ -26,13 +26,14 @@ from store.reports import recovery
 from store.shadow import Shadowed, compared
 from store.tables import AttemptRow, EntryRow, MessageRow
 from tests.integration.past_cases import MONDAY, case, fill
+from tests.integration.test_studio_campaigns import GOLD, publish
 from tests.integration.test_studio_publish import said
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from click.testing import Result as Typed
+    from typer.testing import Result as Typed
 
     from tests.integration.studio_side import Studio
 
@@ -214,5 +215,8 @@ async def test_the_studio_shows_the_comparison_and_what_it_cannot_know(studio: S
     assert "charges 2 3" in said(viewer)
     assert "1 recovered by the processor's own retries, 4 days after the failure." in said(viewer)
     assert "Whether a charge at another time would have been paid: nobody asked the bank." in said(viewer)
+    await publish(studio, GOLD.replace("name: gold\n", "name: gold\nmode: shadow\n"))
+    await viewer.open("/studio/campaigns/gold")
+    assert "In shadow: everything below is decided and written down" in said(viewer)
     await viewer.open("/studio/campaigns")
     assert "4 cases in shadow, counted only in what was imagined there." in said(viewer)

@@ -9,7 +9,9 @@ import pytest
 
 from activities.findings import learn_from_imagined, learn_from_invoice, left_to_processor
 from activities.news import take_fact
+from activities.turn import sentence
 from activities.wishes import grant, move
+from campaigns.checking import check
 from campaigns.declines import Ask
 from campaigns.document import Mode
 from campaigns.due import next_charge_at, overtaken
@@ -21,6 +23,7 @@ from contract import MoveToVersion, PaymentFailed, RetryNow
 from processors.protocol import CustomerDetails, Invoice, InvoiceState
 from shadow_report import rows_of, sentences
 from store.shadow import Shadowed
+from tests.unit.checked_campaign import ANY_TEMPLATE, GOOD, TOP
 from tests.unit.planner_story import CAMPAIGN, day, next_of, story
 from tests.unit.test_declines import TABLE, verdict_of
 
@@ -108,7 +111,7 @@ def test_a_case_does_not_change_between_shadow_and_live(shadow: bool) -> None:  
     assert not answer.granted
     assert "what was only imagined would count as done" in answer.answer
     effect = effect_of(before, old, Moving(new, 2), {}, day(2))
-    assert (effect.changes, effect.refused) == ({Change.REFUSED}, answer.answer)
+    assert (effect.changes, effect.refused) == (frozenset({Change.REFUSED}), answer.answer)
 
 
 def test_a_case_in_shadow_moves_to_another_version_in_shadow() -> None:
@@ -176,6 +179,29 @@ def test_nobody_charges_by_hand_while_the_processor_does() -> None:
     _, answer = grant(story(beside=BESIDE), RetryNow(**WHO), "wish-1", CAMPAIGN, day(1))
     assert not answer.granted
     assert "two would charge one invoice" in answer.answer
+
+
+# --- what is said of it ------------------------------------------------------------------------------
+
+
+def test_a_check_warns_of_an_approval_that_nobody_is_asked_for() -> None:
+    asking = GOOD.replace(
+        "    retry: true\n    message: payment_failed\n  - id: day-3",
+        "    retry: true\n    message: payment_failed\n    approval: {within: 12h, otherwise: skip}\n  - id: day-3",
+    )
+    live = check(TOP + asking, file="gentle.yaml", known=ANY_TEMPLATE)
+    shadow = check(f"{TOP}mode: shadow\n{asking}", file="gentle.yaml", known=ANY_TEMPLATE)
+    [more] = [
+        fault.what for fault in shadow.warnings if fault.what not in {old.what for old in live.warnings}
+    ]
+    assert more == (
+        "in shadow nobody is asked for an approval: the step is always skipped after the time to answer"
+    )
+
+
+def test_where_a_case_in_shadow_stands_is_not_said_as_if_it_were_to_be_done() -> None:
+    case = story(shadow=True)
+    assert sentence(case, next_of(case, 0), day(0)).startswith("in shadow: next charge on 03 Mar 2026")
 
 
 # --- the report --------------------------------------------------------------------------------------
