@@ -65,10 +65,25 @@ def _beside(story: Story, invoice: Invoice, now: datetime) -> Beside | None:
     until = invoice.processor_retries_at
     if until is None or story.shadow:
         return None
-    if story.beside and story.beside.until == until and story.beside.look_at > now:
+    if story.beside and story.beside.until == until:
+        # Not every read is a look: a mail's must not put off the one that is due.
         return story.beside
     refused = story.beside is not None and story.beside.refused
     return Beside(until=until, look_at=max(until, now) + RETRIES_ANSWER, refused=refused)
+
+
+def looked_beside(story: Story, now: datetime) -> Story:
+    """Take in that it was looked whether the processor still charges: the next look comes after its next charge.
+
+    A charge of the processor's that is late is asked for hour by hour, and after a day once a day.
+    """
+    beside = story.beside
+    if beside is None or beside.look_at > now:
+        return story
+    late = timedelta(days=1) if now - beside.until > timedelta(days=1) else RETRIES_ANSWER
+    return story.model_copy(
+        update={"beside": beside.model_copy(update={"look_at": max(beside.until, now) + late})}
+    )
 
 
 def nothing_pending() -> dict[str, object]:

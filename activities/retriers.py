@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import keys
-from activities.findings import learn_from_invoice
+from activities.findings import learn_from_invoice, looked_beside
 from activities.tools import is_last_try, try_again
 from campaigns.durations import spell_moment
 from errors import AnswerLost, ProcessorError, ProcessorUnavailable
@@ -39,7 +39,7 @@ async def beside(
     Where that fails a person is told once, and nothing is charged by us until it has succeeded. Trouble that
     may pass is raised as long as Temporal tries again.
     """
-    learned = learn_from_invoice(story, invoice, rows, now)
+    learned = looked_beside(learn_from_invoice(story, invoice, rows, now), now)
     if learned.beside is None or learned.ending or tools.stands_aside:
         return learned
     if invoice.state is not InvoiceState.OPEN or story.livemode != tools.livemode:

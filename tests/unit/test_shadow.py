@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 
-from activities.findings import learn_from_imagined, learn_from_invoice, left_to_processor
+from activities.findings import (
+    learn_from_imagined,
+    learn_from_invoice,
+    left_to_processor,
+    looked_beside,
+)
 from activities.news import take_fact
 from activities.turn import sentence
 from activities.wishes import grant, move
@@ -157,9 +162,18 @@ def test_looking_ahead_takes_what_is_waited_for_to_be_over(waits: dict[str, Any]
     assert "day-7.charge" in found
 
 
-def test_a_retry_that_is_late_is_asked_for_an_hour_later() -> None:
-    learned = learn_from_invoice(story(beside=BESIDE), invoice(2), [], BESIDE.look_at)
-    assert learned.beside == Beside(until=day(2), look_at=BESIDE.look_at + timedelta(hours=1))
+def test_a_retry_that_is_late_is_asked_for_each_hour_and_after_a_day_each_day() -> None:
+    hour, later = timedelta(hours=1), day(4)
+    case = looked_beside(story(beside=BESIDE), BESIDE.look_at)
+    assert case.beside == Beside(until=day(2), look_at=BESIDE.look_at + hour)
+    assert looked_beside(case, BESIDE.look_at) == case
+    assert looked_beside(case, later).beside == Beside(until=day(2), look_at=later + timedelta(days=1))
+
+
+def test_a_mails_read_does_not_put_the_look_off() -> None:
+    case = story(beside=BESIDE, done={"day-1.message": day(1)}, passed=("day-1.charge",))
+    assert learn_from_invoice(case, invoice(2), [], BESIDE.look_at).beside == BESIDE
+    assert next_of(case, 2.5).action is Action.LOOK
 
 
 def test_a_declined_retry_of_the_processor_is_looked_into_at_once() -> None:
