@@ -15,9 +15,10 @@ import structlog
 from typer.testing import CliRunner
 
 import starter
+from activities import claims
 from campaigns.budget import Result, Rules
 from campaigns.story import Lever, Outcome
-from store import attempts, cases, journal, ledger, messages, past_cases
+from store import attempts, card_attempts, cases, journal, ledger, messages, past_cases
 from store.card_attempts import Attempt, Source
 from store.cards import Card
 from store.database import Database
@@ -28,6 +29,7 @@ from store.tables import AttemptRow, EntryRow, MessageRow
 from tests.integration.past_cases import MONDAY, case, fill
 from tests.integration.test_studio_campaigns import GOLD, publish
 from tests.integration.test_studio_publish import said
+from tests.unit.planner_story import story
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -162,6 +164,20 @@ async def test_a_what_if_run_takes_the_failure_without_the_processors_retries(da
     await fill(database, rows)
     found = [failure async for page in past_cases.pages(database) for failure in page]
     assert [failure.settled_after for failure in found] == [None, 4 * DAY, 4 * DAY]
+
+
+async def test_the_ledger_is_asked_as_for_a_claim_and_nothing_is_used_up(database: Database) -> None:
+    facts = read_facts()
+    card, rules = Card("p", "main", "fp_1", "visa", "US"), Rules(facts.limits, facts.fees, 1, "US")
+    owed = story(amount=4900, currency="USD", shadow=True)
+    async with database.begin() as session:
+        free = await claims.would_claim(session, owed, card, rules, MONDAY)
+        await ledger.forbid(session, card, MONDAY + DAY, "the issuer asked for a day", MONDAY)
+        held = await claims.would_claim(session, owed, card, rules, MONDAY)
+        assert await card_attempts.all_with(session, card) == []
+        made = await ledger.claim(session, card, Attempt("k", 4900, "USD"), rules, MONDAY)
+    assert (free.granted, held.granted) == (True, False)
+    assert dataclasses.replace(held, uses=()) == dataclasses.replace(made, uses=())
 
 
 @pytest.fixture
