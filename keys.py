@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 # Marks our requests at the processor, so that our own retry's failure event is known as ours.
 KEY_PREFIX = "dunwell/"
@@ -60,6 +64,11 @@ def seen_key(processor: str, account: str, charge: str) -> str:
 def subscription_key(workflow: str, action: str) -> str:
     """Build the idempotency key of a final action on the subscription."""
     return f"{KEY_PREFIX}{workflow}/end/{action}"
+
+
+def take_over_key(workflow: str, at: datetime) -> str:
+    """Build the idempotency key of switching the processor's own retries off: a new one each day."""
+    return f"{KEY_PREFIX}{workflow}/take-over/{at:%Y-%m-%d}"
 
 
 def reinstate_key(workflow: str) -> str:

@@ -99,6 +99,12 @@ class Settings(BaseSettings):
         description="true lets customers whose bank stopped the payments cancel at once on the page of their mail",
     )
 
+    processor_retries: Literal["take_over", "stand_aside"] = Field(
+        default="take_over",
+        description="where the processor would retry an invoice by itself: take_over switches that off,"
+        " stand_aside charges nothing as long as it goes on",
+    )
+
     default_campaign: str = "standard"
     charges_per_second: float = Field(
         default=20.0, gt=0, description="most charges a second, all workers together"

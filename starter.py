@@ -18,6 +18,7 @@ import campaign_commands
 import console
 import ledger_command
 import move_commands
+import shadow_command
 import what_if_command
 from campaigns.declines import Said
 from campaigns.simulation import Sample, begin, simulate
@@ -53,6 +54,7 @@ app.add_typer(account_commands.app, name="user")
 app.add_typer(campaign_commands.app, name="campaign")
 app.command("what-if")(what_if_command.what_if)
 app.command("ledger")(ledger_command.ledger)
+app.command("shadow")(shadow_command.shadow)
 app.add_typer(move_commands.app)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
 Folder = Annotated[Path, typer.Option(help="Where everything local is kept.")]

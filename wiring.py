@@ -83,6 +83,7 @@ async def open_tools(settings: Settings, now: datetime) -> AsyncIterator[Tools]:
             alert_to=settings.alert_to,
             margin=settings.network_margin,
             home=settings.merchant_country,
+            stands_aside=settings.processor_retries == "stand_aside",
             link=make_links(settings).to_change_card,
         )
     finally:

@@ -132,6 +132,8 @@ class CaseActivities:
             name = f"{failure.by}.{failure.event}"
             values = {"state": "declined", "decline": failure.decline, "method": failure.method}
             await attempts.record(session, story, name, failure.by, now, **values)
+            if taken.spared:
+                await journal.enter(session, story.case_id, name, journal.SPARED, taken.spared, now)
 
     async def _take_wish(
         self, session: AsyncSession, digest: Digest, news: News, wish: Wish, now: datetime
@@ -223,8 +225,14 @@ class CaseActivities:
                 asks = step.id.endswith(f".{ASK}")
                 kind = "approval" if asks else "campaign"
                 text = f"{story.case_id} ({story.invoice}, {money(story)}): {step.note}"
-                await journal.alert(session, f"{story.case_id}.{step.id}", kind, text, now, story.case_id)
-                lines = [f"{'the team is asked' if asks else 'the team is told'}: {step.note}"]
+                told = "asked" if asks else "told"
+                if story.shadow:
+                    # An approval that nobody was asked for is one without an answer.
+                    lines = [f"shadow: the team would be {told}: {step.note}"]
+                    await journal.enter(session, story.case_id, step.id, journal.SHADOW, lines[0], now)
+                else:
+                    lines = [f"the team is {told}: {step.note}"]
+                    await journal.alert(session, f"{story.case_id}.{step.id}", kind, text, now, story.case_id)
                 story = story.model_copy(update={"done": {**story.done, step.id: now}})
                 log.info("team.alerted", **ids(story), step=step.id, kind=kind)
             return await conclude(session, campaign, story, now, lines)

@@ -10,13 +10,16 @@ from temporalio import activity
 import contract
 import keys
 from activities import claims
-from activities.conversation import Conversation, acting, network_of, reading
+from activities.conversation import acting, network_of, reading
 from activities.findings import (
     learn_from_charge,
+    left_to_processor,
     said_of,
     with_bank,
     without_attempt,
 )
+from activities.imagining import Imagining
+from activities.retriers import standing_aside
 from activities.standing import Stand, stand
 from activities.tools import (
     SETTLING_PATIENCE,
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
-class ChargeActivities(Conversation):
+class ChargeActivities(Imagining):
     """The one activity of the queue of charges."""
 
     @activity.defn(name=contract.RETRY_PAYMENT)
@@ -52,6 +55,8 @@ class ChargeActivities(Conversation):
         step = at.next
         if step.action is not Action.CHARGE or step.id != order.plan.id or (step.at and step.at > at.now):
             return await self._conclude(at, at.story)
+        if at.story.shadow:
+            return await self._speak(at, step.id, UNAVAILABLE_HOLD, lambda: self._imagined_charge(at, step))
         return await self._speak(
             at, step.id, UNAVAILABLE_HOLD, lambda: self._charge_once(at, step), doubt=step
         )
@@ -61,6 +66,10 @@ class ChargeActivities(Conversation):
         story = await self._learn(at, invoice)
         if story.ending:
             return await self._conclude(at, story)
+        if story.beside and not await self._in_doubt(at, step):
+            # Also a new card's charge: the processor takes that card by itself, and two would charge it.
+            line = f"charge {step.id} is not made: {standing_aside(story)}"
+            return await self._conclude(at, left_to_processor(story, step.id), line)
         if invoice.pending:
             return await self._held(at, step.id, UNAVAILABLE_HOLD, "another payment of it is being processed")
         card = await claims.card_of(self._tools, story, invoice, step.method)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from activities.turn import course_in, flagged
 from campaigns.arms import assign
+from campaigns.document import Mode
 from campaigns.segments import Choice, ChosenBy, Failure, choose
 from store import campaigns, cases
 
@@ -46,7 +47,10 @@ async def choose_course(
     document, version = await campaigns.version(session, name)
     before = next((row.arm for row in earlier if row.campaign == name and row.arm), "")
     arm = assign(document, f"{story.processor}/{story.account}/{invoice.customer.id}", before)
-    story = story.model_copy(update={"campaign": name, "version": version, "arm": arm})
+    shadow = document.mode is Mode.SHADOW
+    story = story.model_copy(update={"campaign": name, "version": version, "arm": arm, "shadow": shadow})
+    if shadow:
+        story = flagged(story, "shadow")
     if untaken:
         # So that ops find in the Temporal UI what no segment was made for.
         story = flagged(story, "default campaign")

@@ -68,6 +68,25 @@ async def claim(
     return await ledger.claim(session, card, attempt, rules, now)
 
 
+async def would_claim(
+    session: AsyncSession, story: Story, card: Card | None, rules: Rules, now: datetime
+) -> Claim:
+    """Say what a claim would be answered; nothing is written, and so nothing is used up."""
+    if card is None:
+        return UNLIMITED
+    found = await ledger.left(
+        session, card, rules, now, Charge(story.amount, story.currency, invoice=story.invoice)
+    )
+    return Claim(
+        granted=found.refusal is None,
+        fresh=True,
+        reason=found.refusal or "",
+        rule=found.rule,
+        free_at=found.free_at,
+        uses=found.uses,
+    )
+
+
 async def note_failure(
     session: AsyncSession, story: Story, card: Card, charge: str | None, rules: Rules
 ) -> None:

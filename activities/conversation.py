@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
-from activities import claims
+from activities import claims, retriers
 from activities.findings import (
     learn_from_invoice,
 )
@@ -144,7 +144,10 @@ class Conversation(StepActivities):
         """Take in a read; a charge whose answer was lost is settled by it once the invoice is paid."""
         async with self._tools.database.read() as session:
             rows = await attempts.all_of(session, at.story.case_id)
-        story = learn_from_invoice(at.story, invoice, rows, at.now)
+        if at.campaign.is_holdout:
+            story = learn_from_invoice(at.story, invoice, rows, at.now)
+        else:
+            story = await retriers.beside(self._tools, at.story, invoice, rows, at.now)
         doubtful = [row for row in rows if row.state in {attempts.SENDING, attempts.PENDING}]
         if story.ending is None or not doubtful:
             return story

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from campaigns.advice import learn_from_decline
 from campaigns.declines import Ask, Said
-from campaigns.story import LEVERS, Ending, Lever, Outcome, Pending, Story, Trigger, UnderWay
+from campaigns.story import LEVERS, Beside, Ending, Lever, Outcome, Pending, Story, Trigger, UnderWay
 from processors.protocol import ChargeAnswer, ChargeResult, Invoice, InvoiceState, PaidBy
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # A bank that has not been heard of for so long is asked; a return takes two to five working days.
 BANK_ANSWERS = timedelta(days=2)
+# After the time of the processor's own retry, its answer is waited for.
+RETRIES_ANSWER = timedelta(hours=1)
 # Who is said to have cancelled a subscription that the processor shows as ended.
 ENDED_THERE = "billing service"
 
@@ -36,6 +38,7 @@ def learn_from_invoice(
         "plan": invoice.plan or story.plan,
         "country": invoice.customer_country or story.country,
         "network": (invoice.card and invoice.card.network) or story.network,
+        "beside": _beside(story, invoice, now),
     }
     if invoice.amount:
         changes["amount"] = invoice.amount
@@ -58,6 +61,32 @@ def learn_from_invoice(
     return story.model_copy(update=changes)
 
 
+def _beside(story: Story, invoice: Invoice, now: datetime) -> Beside | None:
+    """Say whether the processor still charges by itself; in shadow that is what is compared with, and hinders nothing."""
+    until = invoice.processor_retries_at
+    if until is None or story.shadow:
+        return None
+    if story.beside and story.beside.until == until:
+        # Not every read is a look: a mail's must not put off the one that is due.
+        return story.beside
+    refused = story.beside is not None and story.beside.refused
+    return Beside(until=until, look_at=max(until, now) + RETRIES_ANSWER, refused=refused)
+
+
+def looked_beside(story: Story, now: datetime) -> Story:
+    """Take in that it was looked whether the processor still charges: the next look comes after its next charge.
+
+    A charge of the processor's that is late is asked for hour by hour, and after a day once a day.
+    """
+    beside = story.beside
+    if beside is None or beside.look_at > now:
+        return story
+    late = timedelta(days=1) if now - beside.until > timedelta(days=1) else RETRIES_ANSWER
+    return story.model_copy(
+        update={"beside": beside.model_copy(update={"look_at": max(beside.until, now) + late})}
+    )
+
+
 def nothing_pending() -> dict[str, object]:
     """Everything that an ending makes void."""
     return {
@@ -68,6 +97,7 @@ def nothing_pending() -> dict[str, object]:
         "hold": None,
         "unsettled": None,
         "under_way": None,
+        "beside": None,
         "paused": None,
         "review": None,
     }
@@ -166,6 +196,39 @@ def with_another_card(story: Story, stored: Sequence[Card]) -> Story:
             pending = Pending(id=attempt, trigger=Trigger.BACKUP, method=card.id)
             return story.model_copy(update={"pending": pending})
     return story.model_copy(update={"sought": (*story.sought, in_force)})
+
+
+def learn_from_imagined(
+    story: Story, attempt: str, trigger: Trigger, verdict: Verdict | None, now: datetime
+) -> Story:
+    """Take in a charge that was only imagined: as declined, like the last real one, since nobody answered it.
+
+    A new card was never asked, and so nothing is said of it.
+    """
+    changes: dict[str, object] = {
+        "done": {**story.done, attempt: now},
+        "advised": None,
+        "scheduled_charges": story.scheduled_charges + (trigger is Trigger.SCHEDULE),
+        "last_charge_at": now,
+        "hold": None,
+    }
+    if story.pending and story.pending.id == attempt:
+        changes["pending"] = None
+    if trigger is Trigger.CUSTOMER:
+        changes["promise_at"] = None
+    if verdict is not None and trigger is not Trigger.CARD_UPDATED:
+        changes |= learn_from_decline(story.model_copy(update=changes), verdict, now)
+    return story.model_copy(update=changes)
+
+
+def left_to_processor(story: Story, attempt: str) -> Story:
+    """Take in that a charge is not made because the processor still charges by itself."""
+    changes: dict[str, object] = {"hold": None, "promise_at": None}
+    if story.pending and story.pending.id == attempt:
+        changes["pending"] = None
+    else:
+        changes["passed"] = (*story.passed, attempt)
+    return story.model_copy(update=changes)
 
 
 def with_bank(story: Story, row: AttemptRow, now: datetime) -> Story:

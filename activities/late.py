@@ -58,6 +58,7 @@ class Ended:
     invoice: str
     outcome: str | None
     how: str
+    shadow: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ class LateActivities(PaymentActivities):
             row = await cases.get(session, late.case_id)
             if row is None:
                 return f"{late.name} came for {late.case_id}, which is not known"
-            ended = Ended(row.id, row.invoice, row.outcome, row.sentence or str(row.outcome))
+            how = row.sentence or str(row.outcome)
+            ended = Ended(row.id, row.invoice, row.outcome, how, row.shadow)
             finding = await _without_reading(session, ended, late)
             story = Story.model_validate(row.story) if row.story else None
         if finding is None:
@@ -177,7 +179,8 @@ async def settle_while_closing(
     reinstated is left to a person.
     """
     assert story.ending is not None
-    ended = Ended(story.case_id, story.invoice, story.ending.outcome, spell_ending(story.ending))
+    how = spell_ending(story.ending)
+    ended = Ended(story.case_id, story.invoice, story.ending.outcome, how, story.shadow)
     finding = await _without_reading(session, ended, late)
     if finding is None:
         rule = campaign.end.late_payment
@@ -194,6 +197,8 @@ async def _without_reading(session: AsyncSession, ended: Ended, late: LateFact) 
     A dispute, and a cancel that came while a charge was under way, are told to a person: each may call
     for money back.
     """
+    if ended.shadow:
+        return Finding(why="the case was in shadow: nothing was done that this could undo")
     if late.name == FactName.CANCEL:
         return Finding("cancelled meanwhile" if ended.outcome == Outcome.RECOVERED else None)
     if late.name == FactName.INVOICE_CHANGED:

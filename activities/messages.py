@@ -11,6 +11,7 @@ from temporalio import activity
 
 import contract
 import keys
+from activities import retriers
 from activities.findings import learn_from_invoice
 from activities.standing import Stand, StepActivities, hold_everybody, release, stand
 from activities.telling import Addressee, facts_of
@@ -115,10 +116,15 @@ class MessageActivities(StepActivities):
             step = plan(campaign, story, now)
             lines = []
             if step.action is Action.ACCESS and step.access and (step.at is None or step.at <= now):
-                lines = [f"access set: {step.access}"]
-                await journal.enter(
-                    session, story.case_id, step.id, journal.ACCESS, step.access, now, why=step.why
+                lines = [
+                    f"shadow: access would be set: {step.access}"
+                    if story.shadow
+                    else f"access set: {step.access}"
+                ]
+                kind, text = (
+                    (journal.SHADOW, lines[0]) if story.shadow else (journal.ACCESS, str(step.access))
                 )
+                await journal.enter(session, story.case_id, step.id, kind, text, now, why=step.why)
                 done = {**story.done, step.id: now}
                 story = story.model_copy(update={"access": step.access, "done": done})
                 log.info("access.set", **ids(story), step=step.id, access=str(step.access))
@@ -153,6 +159,8 @@ class MessageActivities(StepActivities):
             if why_not is not None or customer is None or customer.email is None:
                 return Result(messages.FAILED, why_not or "the customer has no address")
             mail = self._mail(at, story, step, invoice, customer)
+            if story.shadow:
+                return Result(messages.SHADOW, "written by a case in shadow, and handed to nobody")
             template = step.template or ""
             fresh = await messages.claim(
                 session, story.case_id, step.id, template, at.now, sender=sender.name
@@ -215,6 +223,8 @@ class MessageActivities(StepActivities):
         # The subject stays in the database: an owner may have put a customer's name into it.
         reason = "" if result.state == messages.SENT else f": {result.detail}"
         line = f"mail '{step.template}' {words.get(result.state, 'not sent')}{reason}"
+        if result.state == messages.SHADOW:
+            line = f"shadow: mail '{step.template}' would be sent"
         update: dict[str, object] = {"done": {**story.done, step.id: at.now}, "hold": None}
         if story.card_notice == step.id:
             update["card_notice"] = None
@@ -241,7 +251,8 @@ class MessageActivities(StepActivities):
                     refused_address=row.address,
                     refused_why=result.detail,
                 )
-            report = await conclude(session, at.campaign, story, at.now, [line])
+            changed = await retriers.told(session, at.story, story, at.now)
+            report = await conclude(session, at.campaign, story, at.now, [*changed, line])
         log.info(
             "message.settled",
             **ids(story),

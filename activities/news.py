@@ -11,7 +11,8 @@ from campaigns.advice import learn_from_decline
 from campaigns.declines import Ask, Said
 from campaigns.planner import AWAKE
 from campaigns.promises import charged_at, why_not
-from campaigns.story import Ending, Outcome, Pending, Story
+from campaigns.schedule import why_no_charge_at_all
+from campaigns.story import Ending, Outcome, Pending, Story, Trigger
 from contract import (
     Cancel,
     CardUpdated,
@@ -31,12 +32,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Taken:
-    """A story with a fact taken in: what to tell ops, and what a person has to know."""
+    """A story with a fact taken in: what to tell ops, and what a person has to know.
+
+    ``spared`` is why a charge of the processor's would not have been made by a case in shadow.
+    """
 
     story: Story
     lines: tuple[str, ...] = ()
     alerts: tuple[str, ...] = ()
     recorded: tuple[PaymentFailed, ...] = field(default=())
+    spared: str | None = None
 
 
 def take_fact(story: Story, fact: Fact, campaign: Campaign, declines: DeclineTable, now: datetime) -> Taken:
@@ -122,8 +127,24 @@ def _failed_again(story: Story, fact: PaymentFailed, declines: DeclineTable, now
     # Today's Stripe events do not say why; a reason that is not given must not replace one that was.
     if fact.decline and fact.method in {None, story.method}:
         changes |= learn_from_decline(story, verdict, min(fact.at or now, now))
-    line = f"a charge made by the {fact.by} was declined: {verdict.words}"
-    return Taken(story.model_copy(update=changes), (line,), recorded=(fact,))
+    lines = [f"a charge made by the {fact.by} was declined: {verdict.words}"]
+    spared = _spared(story, fact, now)
+    if spared:
+        lines.append(f"shadow: Dunwell would not have made that charge: {spared}")
+    if story.beside:
+        # It tells when it charges again, or that it has given up.
+        changes["look"] = "the processor's own retry was declined"
+    return Taken(story.model_copy(update=changes), tuple(lines), recorded=(fact,), spared=spared)
+
+
+def _spared(story: Story, fact: PaymentFailed, now: datetime) -> str | None:
+    """Say why a case in shadow would have kept the processor from a charge, or None where it would not."""
+    if not story.shadow or fact.by is not Trigger.PROCESSOR:
+        return None
+    if blocked := why_no_charge_at_all(story):
+        return blocked
+    waits = story.advised
+    return waits.why if waits and waits.exact and min(fact.at or now, now) < waits.at else None
 
 
 def _promised(story: Story, fact: PromiseToPay, campaign: Campaign, now: datetime) -> Taken:

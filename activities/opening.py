@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -9,7 +10,7 @@ from temporalio import activity
 
 import contract
 import keys
-from activities import choosing, claims
+from activities import choosing, claims, retriers
 from activities.findings import learn_from_invoice
 from activities.standing import hold_everybody
 from activities.tools import Tools, give_up, is_last_try, try_again, virtual_now
@@ -26,12 +27,10 @@ from errors import (
     BadInput,
     DunwellError,
     NotKnown,
-    ProcessorError,
     ProcessorKeyRejected,
     ProcessorRefused,
     ProcessorUnavailable,
 )
-from processors.protocol import InvoiceState
 from store import attempts, campaigns, cases, customers, journal, switches
 
 if TYPE_CHECKING:
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from store.tables import CaseRow
 
 log = structlog.get_logger()
+IN_SHADOW = "in shadow: the processor goes on as it would, and nothing is charged, sent or changed by Dunwell"
 
 
 class OpeningActivities:
@@ -93,9 +93,12 @@ class OpeningActivities:
         campaign, story = chosen.campaign, chosen.story
         unworked = self._why_not_worked(campaign, invoice, customer.excluded_why if customer else None)
         lines = [chosen.why]
-        if unworked is None and not campaign.is_holdout:
+        if story.shadow:
+            lines.append(IN_SHADOW)
+        elif unworked is None and not campaign.is_holdout:
             # Only what is worked here is taken from the processor: nobody else would collect the rest.
-            lines += await self._take_over(order, invoice, workflow, now)
+            story, invoice, said = await self._take_over(story, invoice, now)
+            lines += said
         if unworked:
             story = story.model_copy(update={"ending": unworked.model_copy(update={"at": now})})
         async with self._tools.database.begin() as session:
@@ -174,27 +177,22 @@ class OpeningActivities:
             )
             return await conclude(session, campaign, story, now, [f"the invoice could not be read: {error}"])
 
-    async def _take_over(self, order: OpenCase, invoice: Invoice, workflow: str, now: datetime) -> list[str]:
-        """Stop the processor's own retries, so that nobody is charged by two retriers at once.
+    async def _take_over(
+        self, story: Story, invoice: Invoice, now: datetime
+    ) -> tuple[Story, Invoice, list[str]]:
+        """Settle who charges the invoice from now on: never two retriers at once.
 
-        Where that fails the case is opened all the same, and a person is told.
+        Where the processor's own retries go on, whatever was tried, the case is opened all the same.
         """
-        if invoice.processor_retries_at is None or invoice.state is not InvoiceState.OPEN:
-            return []
-        processor = self._tools.processor(order.processor)
-        try:
-            await processor.take_over_retries(
-                order.account, order.invoice, f"{keys.KEY_PREFIX}{workflow}/take-over"
-            )
-        except ProcessorError as error:
-            if isinstance(error, ProcessorUnavailable | AnswerLost) and not is_last_try():
-                raise try_again(error) from error
-            text = f"the processor goes on retrying invoice {order.invoice} by itself: {error}"
-            async with self._tools.database.begin() as session:
-                key = f"{keys.case_id(workflow)}.take-over"
-                await journal.alert(session, key, "two retriers", text, now, keys.case_id(workflow))
-            return [text]
-        return ["the processor's own retries of this invoice are switched off"]
+        if invoice.processor_retries_at is None:
+            return story, invoice, []
+        learned = await retriers.beside(self._tools, story, invoice, (), now)
+        if learned.ending:
+            return story, invoice, []
+        story = story.model_copy(update={"beside": learned.beside})
+        if story.beside:
+            return story, invoice, [retriers.standing_aside(story)]
+        return story, replace(invoice, processor_retries_at=None), [retriers.SWITCHED_OFF]
 
     async def _open(
         self,
@@ -224,6 +222,8 @@ class OpeningActivities:
             *more,
         ]
         await journal.enter(session, story.case_id, "opened", journal.CASE, lines[0], now, why=more[0])
+        for number, line in enumerate(more[1:]):
+            await journal.enter(session, story.case_id, f"opened.{number}", journal.CASE, line, now)
         report = await conclude(session, campaign, story, now, lines)
         log.info("case.opened", **ids(story), text=lines[0], next=report.plan.why)
         return report

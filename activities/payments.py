@@ -11,7 +11,7 @@ from temporalio import activity
 import contract
 import keys
 from activities import claims
-from activities.conversation import Conversation, acting, network_of, reading
+from activities.conversation import acting, network_of, reading
 from activities.findings import (
     BANK_ANSWERS,
     ENDED_THERE,
@@ -19,6 +19,7 @@ from activities.findings import (
     said_of,
     with_another_card,
 )
+from activities.imagining import Imagining
 from activities.standing import Stand, stand
 from activities.tools import (
     STOPPED_HOLD,
@@ -45,7 +46,7 @@ log = structlog.get_logger()
 SO_BEFORE = "it was so already"
 
 
-class PaymentActivities(Conversation):
+class PaymentActivities(Imagining):
     """Reads of the invoice, the bank's answers to debits, and the end of a subscription."""
 
     @activity.defn(name=contract.CHECK_INVOICE)
@@ -63,7 +64,8 @@ class PaymentActivities(Conversation):
         step = at.next
         if step.action is not Action.END or (step.at and step.at > at.now):
             return await self._conclude(at, at.story)
-        return await self._speak(at, step.id, UNAVAILABLE_HOLD, lambda: self._end(at, step))
+        end = self._imagined_end if at.story.shadow else self._end
+        return await self._speak(at, step.id, UNAVAILABLE_HOLD, lambda: end(at, step))
 
     async def _look(self, at: Stand) -> Report:
         invoice = await self._read(at)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from activities import retriers
 from activities.tools import STOPPED_HOLD, Tools, virtual_now
 from activities.turn import as_stored, conclude, course_of, ids, judged
 from campaigns.planner import plan
@@ -48,6 +49,11 @@ async def stand(tools: Tools, order: Order, *switch_names: str) -> Stand:
         story = await as_stored(session, order.story)
         campaign, story = await course_of(session, story)
         story = judged(campaign, story, now)
+        if story.shadow:
+            # What is only imagined waits for nobody's stop, and cannot try one out.
+            switch_names = tuple(
+                name for name in switch_names if name == switches.reading(story.processor, story.account)
+            )
         stops = await switches.stopped(session, *switch_names)
     if story.livemode != tools.livemode and not story.closed:
         why = (
@@ -100,7 +106,8 @@ class StepActivities:
 
     async def _conclude(self, at: Stand, story: Story, *lines: str) -> Report:
         async with self._tools.database.begin() as session:
-            return await conclude(session, at.campaign, story, at.now, lines)
+            changed = await retriers.told(session, at.story, story, at.now)
+            return await conclude(session, at.campaign, story, at.now, [*changed, *lines])
 
     async def _held(self, at: Stand, action: str, length: timedelta, why: str) -> Report:
         """Leave the action undone and say when it is tried again."""

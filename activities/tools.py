@@ -40,7 +40,8 @@ SETTLING_PATIENCE = timedelta(hours=20)
 class Tools:
     """The collaborators of activities; ``link`` makes a customer's signed link from a message's id.
 
-    ``margin`` attempts under a card network's limit are left unused; ``home`` is the merchant's country.
+    ``stands_aside`` leaves charging to a processor that retries by itself, as long as it does; otherwise such
+    retries are taken over. ``margin`` attempts under a card network's limit are left unused; ``home`` is the merchant's country.
     """
 
     database: Database
@@ -57,6 +58,7 @@ class Tools:
     alert_to: str | None = None
     margin: int = 1
     home: str | None = None
+    stands_aside: bool = False
 
     @property
     def rules(self) -> Rules:

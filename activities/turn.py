@@ -97,16 +97,11 @@ async def conclude(
     if story.ending and story.access is not AccessLevel.FULL:
         # At once, and not only after a receipt that may have to wait: the customer has paid.
         story = story.model_copy(update={"access": AccessLevel.FULL})
-        told.append(Line(at=now, text="access given back: full"))
-        await journal.enter(
-            session,
-            story.case_id,
-            "access.ended",
-            journal.ACCESS,
-            AccessLevel.FULL,
-            now,
-            why="the case has ended",
-        )
+        line = "shadow: access would be given back: full" if story.shadow else "access given back: full"
+        told.append(Line(at=now, text=line))
+        kind, text = (journal.SHADOW, line) if story.shadow else (journal.ACCESS, str(AccessLevel.FULL))
+        why = "the case has ended"
+        await journal.enter(session, story.case_id, "access.ended", kind, text, now, why=why)
     if campaign.is_holdout and story.pending:
         told.append(Line(at=now, text="held out: the new card is left to the processor"))
         story = story.model_copy(update={"pending": None})
@@ -172,7 +167,8 @@ def sentence(story: Story, upcoming: Plan, now: datetime) -> str:
     if upcoming.action is Action.WAIT or status is Status.NEEDS_REVIEW:
         return upcoming.why
     when = spell_moment(upcoming.at) if upcoming.at else "news"
-    return f"next {upcoming.action} on {when}: {upcoming.why}"
+    imagined = "in shadow: " if story.shadow else ""
+    return f"{imagined}next {upcoming.action} on {when}: {upcoming.why}"
 
 
 def attributes(story: Story, upcoming: Plan, now: datetime) -> Attributes:

@@ -6,9 +6,16 @@ from typing import TYPE_CHECKING
 
 from campaigns.document import ASK, END, KINDS
 from campaigns.durations import spell_duration
-from campaigns.moving import Moving, moved
+from campaigns.moving import Moving, moved, why_not_moved
 from campaigns.planner import plan
-from campaigns.schedule import APPROVED, awaiting_approval, end_at, parts, step_at
+from campaigns.schedule import (
+    APPROVED,
+    awaiting_approval,
+    end_at,
+    parts,
+    step_at,
+    why_no_charge_at_all,
+)
 from campaigns.story import Action, Pause, Pending, Status, Story, Trigger
 from contract import (
     Approve,
@@ -68,6 +75,13 @@ def _retry(story: Story, wish_id: str, campaign: Campaign) -> Granted:
             story,
             "the customer is in the holdout, which is left to the processor: a charge would spoil the"
             " comparison; move the case to a version without that arm first",
+        )
+    if story.shadow:
+        return _refused(story, "the case is in shadow, where nothing is charged")
+    if story.beside:
+        return _refused(
+            story,
+            f"{why_no_charge_at_all(story)}: two would charge one invoice; switch them off at the processor first",
         )
     if story.unsettled:
         return _granted(
@@ -192,6 +206,8 @@ def move(
         return (*_refused(story, f"the case has ended: {story.ending.outcome}"), old)
     if (target.name, wish.version) == (story.campaign, story.version):
         return (*_refused(story, f"the case runs on {story.campaign} version {wish.version} already"), old)
+    if why := why_not_moved(story, target):
+        return (*_refused(story, why), old)
     answer = f"moved from {story.campaign} version {story.version} to {target.name} version {wish.version}"
     moving = Moving(target, wish.version, wish.past, wish.spread)
     story, new = moved(story, old, moving, attributes, now)

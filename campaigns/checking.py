@@ -32,6 +32,7 @@ a payday that can be past the end                                               
 promises to pay for days that are past the end whenever they are made                      warning
 ``reinstate`` after ``cancel_now``, which no processor can undo                            error
 holdouts that get more than half of the customers; an arm that gets none                   warning
+an approval in shadow, which nobody is asked for                                           warning
 =========================================================================================  =======
 
 An error keeps a campaign from being published. A warning is shown, and stops only a strict check.
@@ -46,7 +47,7 @@ from campaigns.checking_course import faults_of_course
 from campaigns.checking_reach import faults_of_reach, faults_of_segment
 from campaigns.checking_times import faults_of_times
 from campaigns.checking_words import faults_in_templates, faults_in_words, faults_in_words_of_steps
-from campaigns.document import FinalAction
+from campaigns.document import FinalAction, Mode
 from campaigns.forms import Known, forms_of, merged
 from campaigns.reading import campaign_from
 from campaigns.source import Source
@@ -116,6 +117,21 @@ def _of_a_form(form: Form, known: Known) -> Iterator[Fault]:
     yield from faults_of_times(form, known)
     yield from faults_of_course(form, known)
     yield from _faults_of_end(form)
+    yield from _faults_in_shadow(form)
+
+
+def _faults_in_shadow(form: Form) -> Iterator[Fault]:
+    if form.campaign.mode is not Mode.SHADOW:
+        return
+    for number, step in enumerate(form.steps):
+        if step.approval:
+            becomes = "always goes on" if step.approval.otherwise == "go on" else "is always skipped"
+            yield form.fault(
+                form.at("steps", number, "approval"),
+                f"in shadow nobody is asked for an approval: the step {becomes} after the time to answer",
+                "leave the approval out, or know that the comparison is of unanswered ones",
+                Severity.WARNING,
+            )
 
 
 def _faults_of_end(form: Form) -> Iterator[Fault]:

@@ -157,6 +157,7 @@ WHOLE: Words = {
     "name": ("name", spell),
     "title": ("title", _quoted),
     "description": ("description", _quoted),
+    "mode": ("mode", spell),
     "minimum": ("smallest amount that is worked", spell),
     "grace": ("time in which access stays full", spell),
     "retries": ("most scheduled charges in one case", spell),

@@ -31,6 +31,13 @@ class FinalAction(StrEnum):
     LEAVE = "leave"
 
 
+class Mode(StrEnum):
+    """Whether a campaign acts, or only says what it would do."""
+
+    LIVE = "live"
+    SHADOW = "shadow"
+
+
 class AccessLevel(StrEnum):
     """How much of the product a customer keeps, from the mildest to the strictest."""
 
@@ -187,6 +194,10 @@ class Campaign(Part):
     name: Name
     title: str = Field(default="", description="What people call it.")
     description: str = ""
+    mode: Mode = Field(
+        default=Mode.LIVE,
+        description="'shadow': every decision is made and recorded, and nothing is charged or sent.",
+    )
     takes: Takes = Takes()
     minimum: dict[Currency, Amount] = Field(
         default={}, description="Smallest amount that is worked, by currency, such as EUR: '1.00'."

@@ -167,7 +167,9 @@ def not_before_hold(story: Story, action: str, at: datetime) -> datetime:
 
 
 def next_charge_at(campaign: Campaign, story: Story, now: datetime) -> datetime | None:
-    """When the card on file will next be charged on schedule, or None if it will not be."""
+    """When the card on file will next be charged on schedule, by whomever, or None if it will not be."""
+    if story.beside:
+        return story.beside.until if story.beside.until > now else None
     every = parts(campaign, story)
     waiting = [
         opens(campaign, story, part, now)

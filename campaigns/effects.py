@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from campaigns.arms import for_case
 from campaigns.due import overtaken
 from campaigns.durations import spell_moment
-from campaigns.moving import carried_over, spread_out
+from campaigns.moving import carried_over, spread_out, why_not_moved
 from campaigns.planner import plan
 from campaigns.schedule import NOTICE
 from campaigns.simulation import simulate
@@ -181,6 +181,8 @@ def effect_of(
     if story.ending or story.closed:
         why = f"the case has ended: {story.ending.outcome}" if story.ending else "the case has ended"
         return Effect(story.case_id, story.version, before, None, frozenset({Change.REFUSED}), why)
+    if refused := why_not_moved(story, target.campaign):
+        return Effect(story.case_id, story.version, before, None, frozenset({Change.REFUSED}), refused)
     after, new = carried_over(story, old, target, attributes, now)
     at_once = plan(new, after, now)
     course = _course(new, spread_out(story, old, after, new, target, now), now)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from campaigns.arms import assign, for_case, share_of
-from campaigns.document import KINDS, MESSAGE, NO_TIME
+from campaigns.document import KINDS, MESSAGE, NO_TIME, Mode
 from campaigns.due import due_now
 from campaigns.durations import spell_duration
 from campaigns.schedule import NOTICE, end_at, parts, planned_end, step_at
@@ -52,6 +52,16 @@ def moved(
     """
     after, new = carried_over(story, old, target, attributes, now)
     return spread_out(story, old, after, new, target, now), new
+
+
+def why_not_moved(story: Story, target: Campaign) -> str | None:
+    """Say why a case cannot be moved to a campaign at all, or None where it can."""
+    if story.shadow is (target.mode is Mode.SHADOW):
+        return None
+    return (
+        "one of the case and that version is in shadow and the other is live: what was only imagined would count"
+        " as done, or what was done be forgotten; new cases follow the new mode"
+    )
 
 
 def carried_over(

@@ -69,7 +69,10 @@ def plan(campaign: Campaign, story: Story, now: datetime, every: Sequence[Due] |
         or _on_the_calendar(campaign, story, now, every or parts(campaign, story))
     )
     # A notice that has to wait for its hours lets everything else that comes before it go on.
-    return notice if notice and notice.at and not (other.at and other.at < notice.at) else other
+    if notice and notice.at and not (other.at and other.at < notice.at):
+        other = notice
+    look = _look_beside(campaign, story, now)
+    return look if look and look.at and not (other.at and other.at <= look.at) else other
 
 
 def template_for(campaign: Campaign, story: Story, template: str) -> str:
@@ -160,7 +163,7 @@ def _at_once(campaign: Campaign, story: Story, now: datetime) -> Plan | None:
 
 def wants_another_card(campaign: Campaign, story: Story) -> bool:
     """Whether another stored card is to be looked for: the one in force is done with, and not by the customer's word."""
-    if not campaign.backup_card or campaign.is_holdout or story.revoked or story.ending:
+    if not campaign.backup_card or campaign.is_holdout or story.revoked or story.ending or story.beside:
         return False
     return story.card_blocked and not story.pending and (story.method or "default") not in story.sought
 
@@ -170,6 +173,19 @@ def _another_card(campaign: Campaign, story: Story, now: datetime) -> Plan | Non
         return None
     why = "the card was declined for good: is there another that the customer agreed to?"
     return Plan(action=Action.LOOK, id="look", at=not_before_hold(story, "look", now), why=why)
+
+
+def _look_beside(campaign: Campaign, story: Story, now: datetime) -> Plan | None:
+    """Ask whether the processor still charges by itself: what is left to it is not left undone by both."""
+    if story.beside is None or story.review or campaign.is_holdout:
+        return None
+    why = (
+        "the processor's own retries were to be switched off: try again"
+        if story.beside.refused
+        else ("see whether the processor's own retries go on")
+    )
+    at = not_before_hold(story, "look", max(now, story.beside.look_at))
+    return Plan(action=Action.LOOK, id="look", at=at, why=why)
 
 
 def _card_notice(campaign: Campaign, story: Story, now: datetime) -> Plan | None:

@@ -26,7 +26,7 @@ from campaigns.document import (
     Step,
     offset,
 )
-from campaigns.durations import spell_duration
+from campaigns.durations import spell_duration, spell_moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -217,6 +217,8 @@ def _released(story: Story, step: Step, at: datetime) -> datetime | None:
 
 def why_no_charge_at_all(story: Story) -> str | None:
     """Say why the card on file cannot be charged, whoever asks for it, or None when it can."""
+    if story.beside:
+        return f"the processor's own retries go on, next on {spell_moment(story.beside.until)}"
     if not story.has_card:
         return "the customer has no card on file"
     if story.ask is Ask.CONFIRM:

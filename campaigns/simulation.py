@@ -243,7 +243,8 @@ def _after_action(story: Story, done: Plan, now: datetime, answers: _Answers) ->
     elif done.action is Action.ALERT and done.id.endswith(f".{ASK}") and answers.customer.approves:
         changes["done"] = {**story.done, done.id: now, f"{done.step}.approved": now}
     elif done.action is Action.LOOK:
-        changes["look"] = None
+        # What was waited for is taken to be over: the bank has said no, the processor has given up.
+        changes |= {"look": None, "under_way": None, "beside": None}
     elif done.action is Action.END:
         changes["ending"] = Ending(outcome=Outcome.EXHAUSTED, final_action=done.final_action, at=now)
     if story.hold and story.hold.action == done.id:

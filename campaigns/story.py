@@ -143,6 +143,18 @@ class UnderWay(Value):
     until: Moment
 
 
+class Beside(Value):
+    """The processor's own retries of the invoice, which go on; while they do, nothing is charged by us.
+
+    ``until`` is when the processor charges next, ``look_at`` when it is asked whether it still will. ``refused``
+    says that they were to be switched off, and that this failed.
+    """
+
+    until: Moment
+    look_at: Moment
+    refused: bool = False
+
+
 class Ending(Value):
     """The outcome that has been reached, with whatever names it fully."""
 
@@ -166,7 +178,8 @@ class Story(Value):
     ``few_until`` is how many scheduled charges there may be while the decline code is one that nobody knows.
     ``sought`` are the cards in whose place another stored one was looked for and there is none left to try.
     ``revoked`` says that the customer told the bank to stop such payments. ``budget`` says how often the card has
-    been tried, such as ``3 of 20 attempts used``.
+    been tried, such as ``3 of 20 attempts used``. In ``shadow`` everything is only imagined: what is done, passed,
+    counted or taken away is what would have been.
     """
 
     case_id: str
@@ -190,6 +203,7 @@ class Story(Value):
     campaign: str = ""
     version: int = 0
     arm: str = ""
+    shadow: bool = False
 
     first_decline: str | None = None
     decline: str | None = None
@@ -223,6 +237,7 @@ class Story(Value):
     hold: Hold | None = None
     unsettled: Unsettled | None = None
     under_way: UnderWay | None = None
+    beside: Beside | None = None
     paused: Pause | None = None
     review: str | None = None
     opened_at: Moment | None = None

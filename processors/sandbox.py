@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from errors import AnswerLost, NotKnown, ProcessorError, ProcessorUnavailable
+from errors import AnswerLost, NotKnown, ProcessorError, ProcessorRefused, ProcessorUnavailable
 from processors import sandbox_events
 from processors.protocol import Invoice, InvoiceState, PaidBy
 from processors.sandbox_attempts import invoice_facts
@@ -25,7 +25,7 @@ from processors.sandbox_charges import (
     owned_invoice,
     times_of,
 )
-from processors.sandbox_drive import TROUBLE, SandboxDrive
+from processors.sandbox_drive import REFUSALS, TROUBLE, SandboxDrive
 from processors.sandbox_subscriptions import ENDED, carry_out, undo
 
 if TYPE_CHECKING:
@@ -147,16 +147,21 @@ class SandboxProcessor(SandboxDrive):
         return answer
 
     async def take_over_retries(self, account: str, invoice: str, key: str) -> None:
-        """Forget when the sandbox would charge by itself."""
+        """Forget when the sandbox would charge by itself; raises ProcessorRefused as often as it was told to."""
 
-        def act(books: Transaction) -> None:
+        def act(books: Transaction) -> bool:
             row = owned_invoice(books, account, invoice)
             if row["processor_retries_at"] is None:
-                return
+                return False
+            if books.count(REFUSALS, 0) > 0:
+                books.count(REFUSALS, -1)
+                return True
             books.execute("UPDATE invoices SET processor_retries_at = NULL WHERE id = ?", (invoice,))
             books.add_event("invoice.retries_stopped", books.now(None), invoice_facts(books, row), key)
+            return False
 
-        await self._keep(act)
+        if await self._keep(act):
+            raise ProcessorRefused(f"the sandbox was told to go on retrying {invoice} by itself")
 
     async def change_subscription(
         self,

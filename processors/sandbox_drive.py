@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from processors.sandbox_books import SubscriptionEntry, Transaction
 
 TROUBLE = "trouble"
+REFUSALS = "take-overs refused"
 
 
 class InvoiceMore(TypedDict, total=False):
@@ -123,6 +124,22 @@ class SandboxDrive(SandboxCustomers):
             await self.fail(invoice, at, decline, **more)
         else:
             await self._pay(invoice, at, PaidBy.PROCESSOR)
+
+    async def plan_retry(self, invoice: str, next_at: datetime | None = None) -> None:
+        """Let the processor plan its own next charge; None is that it gives up."""
+
+        def act(books: Transaction) -> None:
+            _open_invoice(books, invoice)
+            planned = spell_time(next_at) if next_at else None
+            books.execute("UPDATE invoices SET processor_retries_at = ? WHERE id = ?", (planned, invoice))
+
+        await self._keep(act)
+
+    async def refuse_take_over(self, times: int) -> None:
+        """Let the next so many requests to switch the processor's own retries off be refused."""
+        await self._keep(
+            lambda books: books.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (REFUSALS, times))
+        )
 
     async def pay_elsewhere(self, invoice: str, at: datetime) -> None:
         """Let a bank transfer be marked by hand."""

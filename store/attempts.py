@@ -23,6 +23,8 @@ SENDING, NOT_MADE = "sending", "not_made"
 PENDING = "pending"
 # Why an attempt was not made: it never left us, and may be tried again under its key.
 NOT_SENT = "not sent"
+# Imagined by a case in shadow: nothing was sent.
+SHADOW = "shadow"
 
 
 async def get(session: AsyncSession, case_id: str, attempt: str) -> AttemptRow | None:
@@ -58,7 +60,10 @@ async def claim(
 async def record(
     session: AsyncSession, story: Story, attempt: str, trigger: Trigger, now: datetime, **values: object
 ) -> bool:
-    """Write down a charge that somebody else made; False when it is known already."""
+    """Write down a charge that was not sent by us, but made by somebody else or only imagined.
+
+    False when it is known already.
+    """
     inserted = await insert_once(
         session,
         AttemptRow,

@@ -114,10 +114,16 @@ async def _open(
 
 
 async def of_access(session: AsyncSession, customer: str) -> Sequence[CaseRow]:
-    """List the open cases of a customer's id with any processor, the strictest access first."""
+    """List the open cases of a customer's id with any processor, the strictest access first.
+
+    What a case in shadow takes away is only imagined.
+    """
     found = await session.exec(
         select(CaseRow).where(
-            CaseRow.customer == customer, col(CaseRow.closed_at).is_(None), col(CaseRow.outcome).is_(None)
+            CaseRow.customer == customer,
+            col(CaseRow.closed_at).is_(None),
+            col(CaseRow.outcome).is_(None),
+            col(CaseRow.shadow).is_(False),
         )
     )
     return sorted(found.all(), key=lambda row: -AccessLevel(row.access).strictness)
@@ -151,7 +157,7 @@ async def save(session: AsyncSession, story: Story, plan: Plan, sentence: str, n
     row = await session.get(CaseRow, story.case_id, with_for_update=True)
     assert row is not None
     row.customer, row.subscription = story.customer, story.subscription
-    row.livemode = story.livemode
+    row.livemode, row.shadow = story.livemode, story.shadow
     row.amount, row.currency = story.amount, story.currency
     row.campaign, row.campaign_version, row.arm = story.campaign, story.version, story.arm
     row.decline, row.failed_at, row.access = story.decline, story.failed_at, story.access

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 ACCESS, SUBSCRIPTION, WISH, FACT, CASE = "access", "subscription", "wish", "fact", "case"
 SUBSCRIPTION_ASKED = "subscription asked"
+# What a case in shadow would have done; a charge that its card's budget would have kept it from; and one of the
+# processor's that it would not have made.
+SHADOW, WITHHELD, SPARED = "shadow", "withheld", "spared"
 
 
 def plain(text: str) -> str:

@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
     from sqlmodel.ext.asyncio.session import AsyncSession
 
-SENDING, SENT, FAILED, DROPPED, UNKNOWN, WAITING = (
+SENDING, SENT, FAILED, DROPPED, UNKNOWN, WAITING, SHADOW = (
     "sending",
     "sent",
     "failed",
     "dropped",
     "unknown",
     "waiting",
+    # Written by a case in shadow: it was rendered, and handed to nobody.
+    "shadow",
 )
 
 

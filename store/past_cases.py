@@ -79,6 +79,7 @@ async def _page(database: Database, since: datetime | None, after: str) -> Seque
             CaseRow.chosen_by,
             CaseRow.outcome,
             CaseRow.lever,
+            CaseRow.shadow,
             CaseRow.failed_at,
             CaseRow.closed_at,
             CaseRow.story,
@@ -146,6 +147,9 @@ def _failure(row: Any) -> PastFailure:
 def _settled_after(row: Any) -> timedelta | None:
     """Say how long after the failure something from outside ended the case, or None where nothing did."""
     if row.outcome in BY_ITSELF or row.lever == Lever.SCHEDULED_RETRY:
+        return None
+    if row.shadow and row.lever == Lever.PROCESSOR:
+        # A campaign that acts takes these retries over, so that its steps stand in their place.
         return None
     # A case closes only when its receipt has gone, which may have to wait for its hours.
     ended = (row.story.get("ending") or {}).get("at")

@@ -37,7 +37,8 @@ class Recovery:
 
     ``closed`` counts those that were worked; of them ``recovered`` were paid by what Dunwell did, and
     ``elsewhere`` in some other way. ``untaken`` are all cases, open ones too, that came to the campaign
-    because no segment took them.
+    because no segment took them. ``shadow`` are the cases in which everything was only imagined: nothing else
+    here counts them.
     """
 
     running: int = 0
@@ -45,6 +46,7 @@ class Recovery:
     recovered: int = 0
     elsewhere: int = 0
     untaken: int = 0
+    shadow: int = 0
     money: dict[str, Money] = field(default_factory=dict)
     arms: dict[str, Recovery] = field(default_factory=dict)
 
@@ -55,7 +57,15 @@ async def recovery(session: AsyncSession) -> dict[str, Recovery]:
     The index ``cases_for_reports`` holds all that is asked for, so that no row of a case is read.
     """
     running = case((col(CaseRow.closed_at).is_(None), 1), else_=0)
-    groups = (CaseRow.campaign, CaseRow.arm, CaseRow.currency, CaseRow.chosen_by, CaseRow.outcome, running)
+    groups = (
+        CaseRow.campaign,
+        CaseRow.arm,
+        CaseRow.currency,
+        CaseRow.chosen_by,
+        CaseRow.outcome,
+        CaseRow.shadow,
+        running,
+    )
     wanted = (
         select(*groups, func.count(), func.sum(CaseRow.amount))  # type: ignore[call-overload]
         .where(CaseRow.campaign != "")
@@ -63,13 +73,15 @@ async def recovery(session: AsyncSession) -> dict[str, Recovery]:
     )
     found: dict[str, Recovery] = {}
     rows = (await (await session.connection()).execute(wanted)).all()
-    for campaign, arm, currency, chosen_by, outcome, is_running, count, amount in rows:
+    for campaign, arm, currency, chosen_by, outcome, shadow, is_running, count, amount in rows:
         whole = found.setdefault(campaign, Recovery())
         parts = [whole, *([whole.arms.setdefault(arm, Recovery())] if arm else [])]
         for part in parts:
             if chosen_by == ChosenBy.DEFAULT:
                 part.untaken += count
-            if is_running:
+            if shadow:
+                part.shadow += count
+            elif is_running:
                 part.running += count
             elif outcome not in NOT_WORKED:
                 _add_closed(part, outcome, count, currency.upper(), int(amount))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Column, Index, Text, UniqueConstraint, text
+from sqlalchemy import JSON, Column, Index, Text, UniqueConstraint, false, text
 from sqlmodel import Field, SQLModel
 
 from store.columns import (
@@ -55,7 +55,8 @@ class CaseRow(SQLModel, table=True):
     """One episode of one failed invoice; ``story`` is the case's state, from which it can be rebuilt.
 
     ``chosen_by`` says how the case came to its campaign: ``segment``, ``default`` (no segment took it) or
-    ``named`` (whoever reported the failure named one). ``arm`` is empty where the campaign has no arms.
+    ``named`` (whoever reported the failure named one). ``arm`` is empty where the campaign has no arms. In
+    ``shadow`` everything was only imagined, and ``access`` with it.
     """
 
     __tablename__ = "cases"
@@ -84,6 +85,7 @@ class CaseRow(SQLModel, table=True):
             "outcome",
             "closed_at",
             "amount",
+            "shadow",
         ),
     )
 
@@ -108,6 +110,7 @@ class CaseRow(SQLModel, table=True):
     campaign_version: int = 0
     arm: str = Field(default="", sa_column_kwargs={"server_default": ""})
     chosen_by: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    shadow: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     decline: str | None = None
     access: str = "full"
     next_step: str | None = None
@@ -123,7 +126,7 @@ class AttemptRow(SQLModel, table=True):
     """One charge, claimed before it is sent and settled after.
 
     ``state``: ``sending`` until an answer came, then ``paid``, ``declined``, ``needs_customer``, or
-    ``not_made`` when it is proven that nothing happened. ``doubt`` says why it is not known (``lost``,
+    ``not_made`` when it is proven that nothing happened; ``shadow`` is one that was only imagined. ``doubt`` says why it is not known (``lost``,
     ``stored``) or why it was not made (``not sent``).
     """
 
@@ -154,7 +157,7 @@ class MessageRow(SQLModel, table=True):
     """One mail in the outbox, claimed before it is sent and settled after.
 
     ``state``: ``sending``, then ``sent``, ``failed`` (never will be), ``dropped`` (no longer true) or
-    ``unknown`` (the answer was lost: not sent again). ``detail`` says why in words. ``opened_at`` and
+    ``unknown`` (the answer was lost: not sent again); ``shadow`` was written and handed to nobody. ``detail`` says why in words. ``opened_at`` and
     ``clicked_at`` are the first time that the provider, or our own link, saw the customer do so.
     """
 

@@ -47,6 +47,7 @@ class CaseSummary(BaseModel):
     campaign_version: int
     arm: str = Field(description="The variant that the customer is in; empty where there are none.")
     chosen_by: str = Field(description="How it came to its campaign: segment, default or named.")
+    shadow: bool = Field(description="Whether everything in it is only imagined, its access too.")
     decline: str | None
     access: str
     next_step_at: datetime | None

@@ -30,8 +30,10 @@ STATES = {
     "taken": {messages.SENT},
     "refused": {messages.FAILED},
     "answer lost": {messages.UNKNOWN},
-    None: {messages.FAILED, messages.DROPPED},
+    None: {messages.FAILED, messages.DROPPED, messages.SHADOW},
 }
+# What no sender has to know of.
+UNSENT = {messages.DROPPED, messages.SHADOW}
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Books:
             *self._accesses(),
             *self._calls(),
             *self._mails(),
+            *self._imagined(),
             *((row.at, f"alert {row.kind}") for row in self.alerts),
         ]
         found.sort(key=lambda entry: entry[0])
@@ -74,7 +77,22 @@ class Books:
             asked = f"charge {entry.method or 'no card'} by {triggers.get(entry.key, 'nobody known')}"
             answered = f"{entry.result} {entry.decline or ''}".strip()
             found.append((entry.at, f"{asked} -> {answered}"))
-        return found
+        return [*found, *self._imagined_charges()]
+
+    def _imagined_charges(self) -> list[tuple[datetime, str]]:
+        return [
+            (row.claimed_at, f"charge {row.method or 'no card'} by {row.trigger} -> shadow")
+            for row in self.attempts
+            if row.state == attempts.SHADOW
+        ]
+
+    def _imagined(self) -> list[tuple[datetime, str]]:
+        kinds = {journal.SHADOW, journal.WITHHELD, journal.SPARED}
+        return [
+            (row.at, f"{row.kind}: {row.text.removeprefix('shadow: ')}")
+            for row in self.journal
+            if row.kind in kinds
+        ]
 
     def _accesses(self) -> list[tuple[datetime, str]]:
         return [(row.at, f"access {row.text}") for row in self.journal if row.kind == journal.ACCESS]
@@ -93,7 +111,7 @@ class Books:
         found = []
         for row in self.messages:
             handed = tried.get(row.id)
-            state = row.state if handed or row.state == messages.DROPPED else "not tried"
+            state = row.state if handed or row.state in UNSENT else "not tried"
             found.append((handed.at if handed else row.claimed_at, f"mail {row.template} -> {state}"))
         return found
 

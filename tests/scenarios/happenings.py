@@ -140,10 +140,17 @@ async def _at_the_processor(world: World, name: str, given: dict[str, Any], now:
         "key": f"shop/{name}/{now.isoformat()}",
     }
     wanted = inspect.signature(method).parameters
-    values = {key: value for key, value in known.items() if key in wanted} | given
+    values = {key: value for key, value in known.items() if key in wanted} | _with_moments(world, given)
     if "change" in values:
         values["change"] = SubscriptionChange(values["change"])
     await method(**values)
+
+
+def _with_moments(world: World, given: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: world.time(read_offset(value)) if isinstance(value, str) and re.match(r"\+\d", value) else value
+        for key, value in given.items()
+    }
 
 
 async def _say(world: World, handle: Case, happening: Happening) -> str | None:
@@ -164,10 +171,8 @@ async def _say(world: World, handle: Case, happening: Happening) -> str | None:
 def _with_times(world: World, body: dict[str, Any]) -> dict[str, Any]:
     """Write the times of a message, given as offsets, as times."""
     return {
-        key: world.time(read_offset(value)).isoformat()
-        if isinstance(value, str) and re.match(r"\+\d", value)
-        else value
-        for key, value in body.items()
+        key: value.isoformat() if isinstance(value, datetime) else value
+        for key, value in _with_moments(world, body).items()
     }
 
 

@@ -187,6 +187,9 @@ class Invoice(Part):
     tags: list[str] = []
     first_payment: bool = False
     sent_for_payment: bool = False
+    processor_retries: Annotated[timedelta | None, BeforeValidator(read_offset)] = Field(
+        default=None, description="When the processor will charge it by itself."
+    )
     livemode: bool = False
 
 
@@ -200,6 +203,8 @@ class Timeline(Part):
         default=[], description="Campaigns beside it: a name, and parts in place of the reference campaign's."
     )
     installation: Literal["test", "live"] = "test"
+    processor_retries: Literal["take_over", "stand_aside"] = "take_over"
+    take_over_refused: int = Field(default=0, description="So many times, from the opening on.")
     customer: Customer = Customer()
     invoice: Invoice = Invoice()
     card: str | None = Field(description="How card_1 answers, charge by charge; null for no card.")

@@ -149,6 +149,7 @@ async def built(
         sandbox_file=folder / "sandbox.db",
         secret_key="a key for links that only tests sign",
         default_campaign="reference",
+        processor_retries=timeline.processor_retries,
     )
     async with open_tools(settings, now) as wired:
         kind = LiveSandbox if timeline.invoice.livemode else VirtualSandbox
@@ -197,7 +198,9 @@ async def _settle_the_past(world: World, timeline: Timeline) -> None:
         tags=invoice.tags,
         first_payment=invoice.first_payment,
         sent_for_payment=invoice.sent_for_payment,
+        processor_retries_at=now + invoice.processor_retries if invoice.processor_retries else None,
     )
+    await world.sandbox.refuse_take_over(timeline.take_over_refused)
 
 
 async def _try_elsewhere(world: World, timeline: Timeline) -> None:

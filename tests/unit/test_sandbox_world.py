@@ -68,6 +68,23 @@ async def test_a_bank_transfer_pays_elsewhere(sandbox: SandboxProcessor) -> None
     assert await sandbox.charges() == ()
 
 
+async def test_the_processor_plans_its_own_retries_and_may_refuse_to_give_them_up(
+    sandbox: SandboxProcessor,
+) -> None:
+    await sandbox.add_customer("cus_1", None, None)
+    await sandbox.add_invoice("in_1", "cus_1", 100, processor_retries_at=day(3))
+    await sandbox.plan_retry("in_1", day(5))
+    await sandbox.refuse_take_over(1)
+    with pytest.raises(ProcessorRefused, match="go on retrying in_1"):
+        await sandbox.take_over_retries("main", "in_1", "dunwell/take")
+    assert (await sandbox.read_invoice("main", "in_1")).processor_retries_at == day(5)
+    await sandbox.take_over_retries("main", "in_1", "dunwell/take")
+    assert (await sandbox.read_invoice("main", "in_1")).processor_retries_at is None
+    await sandbox.plan_retry("in_1", day(6))
+    await sandbox.plan_retry("in_1")
+    assert (await sandbox.read_invoice("main", "in_1")).processor_retries_at is None
+
+
 async def test_the_processor_retries_by_itself_until_that_is_taken_over(sandbox: SandboxProcessor) -> None:
     await sandbox.add_customer("cus_1", None, None)
     await sandbox.add_card("cus_1", "card_1", "paid")

@@ -26,6 +26,7 @@ from web.studio import (
     people,
     preview,
     publish,
+    shadow,
     sign_in,
     what_if,
 )
@@ -62,6 +63,7 @@ PARTS = (
     what_if,
     moves,
     facts,
+    shadow,
 )
 for part in PARTS:
     router.include_router(part.router)

@@ -54,6 +54,7 @@ class Listed:
     figures: Figures
     arms: tuple[Figures, ...]
     untaken: int
+    shadow: int
     drafts: tuple[Drafted, ...]
 
     @property
@@ -113,6 +114,7 @@ def _in_order_of_asking(
                 figures=figures_of(row.name, part),
                 arms=tuple(figures_of(arm, found) for arm, found in sorted(part.arms.items())),
                 untaken=part.untaken,
+                shadow=part.shadow,
                 drafts=tuple(draft for draft in begun if draft.campaign == row.name),
             )
         )

@@ -93,6 +93,7 @@ class Link:
 
 NAVIGATION = (
     Link("Campaigns", f"{PREFIX}/campaigns"),
+    Link("Shadow", f"{PREFIX}/shadow"),
     Link("Moves", f"{PREFIX}/moves"),
     Link("Declines and limits", f"{PREFIX}/facts"),
     Link("Audit log", f"{PREFIX}/audit"),
