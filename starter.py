@@ -18,6 +18,7 @@ from rich.live import Live
 from rich.markup import escape
 
 import account_commands
+import breaker_commands
 import campaign_commands
 import console
 import demo as show
@@ -60,6 +61,7 @@ app = typer.Typer(
 app.add_typer(account_commands.app, name="user")
 app.add_typer(campaign_commands.app, name="campaign")
 app.command("what-if")(what_if_command.what_if)
+app.command("breakers")(breaker_commands.held)
 app.add_typer(move_commands.app)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
 Folder = Annotated[Path, typer.Option(help="Where everything local is kept.")]

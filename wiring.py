@@ -21,6 +21,7 @@ from activities.moving import MoveActivities
 from activities.opening import OpeningActivities
 from activities.payments import PaymentActivities
 from activities.tools import Tools
+from campaigns.breaker import BreakerRule
 from campaigns.checking import Known
 from campaigns.document import FinalAction
 from errors import BadSettings, ServerUnavailable
@@ -82,6 +83,7 @@ async def open_tools(settings: Settings, now: datetime) -> AsyncIterator[Tools]:
             alert_to=settings.alert_to,
             margin=settings.network_margin,
             home=settings.merchant_country,
+            breaker=breaker_rule(settings),
             link=make_links(settings).to_change_card,
         )
     finally:
@@ -117,6 +119,17 @@ def _known(renderer: Renderer, declines: DeclineTable, limits: NetworkLimits, no
         template_faults=renderer.faults,
         names_the_end=names_the_end,
         on=now.date(),
+    )
+
+
+def breaker_rule(settings: Settings) -> BreakerRule | None:
+    """Give the rule of the circuit breakers as the owner has set it, None where they are switched off."""
+    if not settings.breaker:
+        return None
+    return BreakerRule(
+        at_least=settings.breaker_answers,
+        rest=timedelta(minutes=settings.breaker_rest),
+        spread=timedelta(minutes=settings.breaker_spread),
     )
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
+    from campaigns.breaker import BreakerRule
     from campaigns.declines import DeclineTable
     from campaigns.network_fees import NetworkFees
     from campaigns.networks import NetworkLimits
@@ -41,6 +42,7 @@ class Tools:
     """The collaborators of activities; ``link`` makes a customer's signed link from a message's id.
 
     ``margin`` attempts under a card network's limit are left unused; ``home`` is the merchant's country.
+    ``breaker`` None holds no charges where a processor or an issuer range does not answer.
     """
 
     database: Database
@@ -57,6 +59,7 @@ class Tools:
     alert_to: str | None = None
     margin: int = 1
     home: str | None = None
+    breaker: BreakerRule | None = None
 
     @property
     def rules(self) -> Rules:
