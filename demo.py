@@ -91,7 +91,7 @@ async def use_the_link(stage: Stage, payment: Payment) -> None:
     async with httpx.AsyncClient(base_url=stage.services.web_url) as customer:
         page = await customer.get(f"/pay/{found.group(1)}")
         page.raise_for_status()
-        (await customer.post(f"/pay/{found.group(1)}", data={"card": "0"})).raise_for_status()
+        (await customer.post(f"/pay/{found.group(1)}/card", data={"card": "0"})).raise_for_status()
 
 
 async def cancel(stage: Stage, payment: Payment) -> None:

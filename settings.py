@@ -92,6 +92,11 @@ class Settings(BaseSettings):
         default=None, description="your country's two letters, for the estimate of network fees"
     )
 
+    customers_may_cancel: bool = Field(
+        default=False,
+        description="true lets customers whose bank stopped the payments cancel at once on the page of their mail",
+    )
+
     default_campaign: str = "standard"
     charges_per_second: float = Field(
         default=20.0, gt=0, description="most charges a second, all workers together"

@@ -22,6 +22,7 @@ import breaker_commands
 import campaign_commands
 import console
 import demo as show
+import ledger_command
 import move_commands
 import what_if_command
 from campaigns.declines import Said
@@ -62,6 +63,7 @@ app.add_typer(account_commands.app, name="user")
 app.add_typer(campaign_commands.app, name="campaign")
 app.command("what-if")(what_if_command.what_if)
 app.command("breakers")(breaker_commands.held)
+app.command("ledger")(ledger_command.ledger)
 app.add_typer(move_commands.app)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
 Folder = Annotated[Path, typer.Option(help="Where everything local is kept.")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -89,6 +90,7 @@ class PaymentActivities(Conversation):
         async with self._tools.database.begin() as session:
             row = await attempts.get(session, story.case_id, gone.id)
             if row is not None:
+                answer = replace(answer, payment=row.payment)
                 await self._write_down(session, at, row, answer, verdict, card)
             story = await claims.with_budget(session, story, card, self._tools.rules, at.now)
             return await conclude(session, at.campaign, story, at.now, [line])

@@ -14,7 +14,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
-from bench import card_update, history, memory, opening, plans, sandbox, what_if
+from bench import card_update, history, ledger, memory, opening, plans, sandbox, what_if
 from bench.ground import Options, say
 from bench.processes import ROOT
 from embedded import find_binary
@@ -30,6 +30,7 @@ MEASURES: dict[str, Callable[[Options], Awaitable[dict[str, Any]]]] = {
     "memory": memory.measure,
     "sandbox": sandbox.measure,
     "plans": plans.measure,
+    "ledger": ledger.measure,
     "what_if": what_if.measure,
 }
 LIBRARIES = ("temporalio", "pydantic", "sqlalchemy", "fastapi", "uvicorn")

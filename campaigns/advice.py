@@ -59,7 +59,8 @@ def _advised(story: Story, verdict: Verdict, at: datetime) -> Advised | None:
     if not verdict.charge_again:
         return None
     if verdict.wait is not None:
-        return Advised(id=f"advised.{at:%Y-%m-%dT%H%M%S}", at=at + verdict.wait, why=verdict.why)
+        name = f"advised.{at:%Y-%m-%dT%H%M%S}"
+        return Advised(id=name, at=at + verdict.wait, why=verdict.why, timed=verdict.timed)
     tried = sum(action.startswith(f"{QUICK}.") for action in story.done)
     if verdict.quick is None or tried >= verdict.quick_retries:
         return None

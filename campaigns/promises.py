@@ -31,7 +31,9 @@ def days_to_choose(campaign: Campaign, story: Story, now: datetime) -> tuple[Pay
     limits = campaign.promise
     if limits is None or campaign.is_holdout or story.promises >= limits.times:
         return ()
-    stopped = story.ending or story.closed or story.review or story.paused or story.unsettled
+    stopped = (
+        story.ending or story.closed or story.review or story.paused or story.unsettled or story.under_way
+    )
     if stopped or why_no_charge_at_all(story):
         return ()
     return tuple(

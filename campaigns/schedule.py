@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from campaigns.document import Campaign
     from campaigns.story import Advised, Story
 
+# A mail waits for the charge of its step where the issuer puts that off for no longer than this: it would tell of
+# what the same day may change.
+SOON = timedelta(hours=12)
 # Stands for a step where a charge belongs to none.
 ADVISED = Step(id="advised", after=NO_TIME, retry=True)
 NOTICE, FINAL, FAREWELL = "end.notice", "end.action", "end.message"
@@ -229,7 +232,7 @@ def _advised_parts(campaign: Campaign, story: Story, advised: Advised, steps: Se
     Only where no step charges the card by then, and never at the cost of a charge that the campaign spells out:
     those count toward the same limit.
     """
-    if not campaign.extra_charges:
+    if not (advised.timed and campaign.extra_charges):
         return []
     at = _opening(campaign, story, advised.at, campaign.calendar.charges)
     ends = planned_end(campaign, story)
@@ -252,13 +255,16 @@ def part_at(campaign: Campaign, story: Story, step: Step, kind: str, at: datetim
     """When one part of a step is due, given when the step is: at the next moment that the calendar allows.
 
     What a step does besides its charge waits for the hours of charges too, so that no mail tells of what a
-    charge in the coming night may change; but not for a payday, which the mail can name, and not where the
-    card is not charged at all. A change of access waits for the mail that announces it. A time that a person
+    charge in the coming night may change, and for the hours that an issuer asks for; but not for days, be it a payday
+    or an issuer's wait, which the mail can name, and not where the card is not charged at all. A change of access waits for the mail that announces it. A time that a person
     gave a step stands for its charge; a mail keeps to the hours of mails all the same.
     """
     calendar, by_person = campaign.calendar, _is_put(story, step)
+    if not by_person and (kind == CHARGE or _is_to_charge(story, step)):
+        advised = _as_advised(story, step, at)
+        if kind == CHARGE or advised - at <= SOON:
+            at = advised
     if kind == CHARGE and not by_person:
-        at = _as_advised(story, step, at)
         payday = _payday(campaign, story, at)
         put_off = payday and _opening(campaign, story, payday, calendar.charges)
         if put_off and put_off < planned_end(campaign, story):
@@ -381,8 +387,9 @@ def _spell_waits(campaign: Campaign, story: Story, part: Due, at: datetime, due:
     charges, mails = campaign.calendar.charges, campaign.calendar.messages
     charged = part.kind == CHARGE or _is_to_charge(story, part.step)
     if charged and not _is_put(story, part.step):
-        if part.kind == CHARGE and story.advised and (later := _as_advised(story, part.step, at)) > at:
-            yield story.advised.why
+        later = _as_advised(story, part.step, at)
+        if story.advised and later > at and (part.kind == CHARGE or later - at <= SOON):
+            yield story.advised.why if part.kind == CHARGE else f"after its charge: {story.advised.why}"
             at = later
         payday = _payday(campaign, story, at) if part.kind == CHARGE else None
         if payday and payday <= part.at:

@@ -101,14 +101,15 @@ class Hold(Value):
 class Advised(Value):
     """When the card may be tried again, by the issuer's word or after a trouble of the machines, and why.
 
-    ``exact``: the issuer named the time, and nothing is charged on schedule before it. ``id`` is the
-    action's of a charge that is made then because no step of the campaign has one by that time.
+    ``exact``: the issuer asked for it, and nothing is charged on schedule before. ``timed``: a charge is due
+    then, also where no step of the campaign has one by that time; ``id`` is that charge's.
     """
 
     id: str
     at: Moment
     why: str
     exact: bool = True
+    timed: bool = True
 
 
 class Pause(Value):

@@ -68,9 +68,10 @@ class Verdict:
     suspected fraud: docs.stripe.com/declines/codes). ``known`` says whether the table has the charge's own
     code; ``at_most`` is the number of retries where nobody else gave a reason either.
     ``never_again`` is the network's or issuer's word on this card: for ``forbidden_for``, or for ever.
-    ``wait`` is the time that the issuer asked for, to be kept exactly; ``quick`` the table's own after a
-    trouble of the machines, for ``quick_retries``; ``technical``: such a trouble was the reason, and the issuer
-    was not heard. ``revoked``: the customer took their consent back.
+    ``wait`` is the time that the issuer asked for, to be kept exactly; ``timed`` says that they named the time
+    themselves, so that a charge is due then, and not only that it is to be later. ``quick`` the table's own after a
+    trouble of the machines, for ``quick_retries``; ``technical``: such a trouble was the reason, and the issuer was
+    not heard. ``revoked``: the customer took their consent back.
     ``said_by`` names whose word decided, and ``why`` is a sentence for ops.
     """
 
@@ -83,6 +84,7 @@ class Verdict:
     never_again: bool = False
     forbidden_for: timedelta | None = None
     wait: timedelta | None = None
+    timed: bool = False
     revoked: bool = False
     at_most: int | None = None
     quick: timedelta | None = None
@@ -150,7 +152,9 @@ class Heard:
             (self.advice, {TRY_LATER}),
             (self.code, {TRY_LATER}),
         )
-        return next((word for word, codes in named if word and word.row.code in codes), None)
+        return next(
+            (word for word, codes in named if word and not word.stops and word.row.code in codes), None
+        )
 
 
 def fits(advice: DeclineRow, said: Said) -> bool:
@@ -287,6 +291,7 @@ def _again(heard: Heard) -> Verdict:
         disclose=heard.may_be_told,
         known=heard.code is not None,
         wait=wait,
+        timed=later is not None and later.row.code in WAITS,
         at_most=FEW_RETRIES if unheard_of else None,
         quick=reason.row.min_wait if reason and quick else None,
         quick_retries=reason.row.max_retries if reason and quick else 0,

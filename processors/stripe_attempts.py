@@ -61,10 +61,12 @@ def payment_failed(event: Event) -> list[Report]:
     intent = event.thing
     error = expanded(intent.get("last_payment_error"))
     attempted = _of_error(intent, error, event.at)
-    reports = [_report(event, attempted, intent, identifier(intent))] if attempted else []
+    reports = []
     if error.get("code") == NOT_CONFIRMED:
         why = f"the customer did not confirm payment {identifier(intent)} with the bank"
         reports.append(event.report(ReportKind.INVOICE_CHANGED, why, **_facts(intent, identifier(intent))))
+    if attempted:
+        reports.append(_report(event, attempted, intent, identifier(intent)))
     return reports or event.ignored(f"payment {identifier(intent)} failed before any network was asked")
 
 

@@ -64,29 +64,31 @@ class Attempt:
 
 
 async def of_key(session: AsyncSession, key: str) -> CardAttemptRow | None:
-    """Find an attempt by its key and hold it until the transaction ends."""
-    found = await session.exec(
-        select(CardAttemptRow)
-        .where(CardAttemptRow.key == key)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
+    """Find an attempt by its key; nothing is held by looking."""
+    found = await session.exec(select(CardAttemptRow).where(CardAttemptRow.key == key))
     return found.first()
 
 
-async def of_charge(
+async def held(session: AsyncSession, key: str) -> CardAttemptRow | None:
+    """Find an attempt by its key and hold it until the transaction ends; its card is to be held before."""
+    return await _held(session, CardAttemptRow.key == key)
+
+
+async def held_charge(
     session: AsyncSession, processor: str, account: str, charge: str
 ) -> CardAttemptRow | None:
-    """Find an attempt by the processor's id of the charge and hold it until the transaction ends."""
+    """Find an attempt by the processor's id of the charge and hold it; its card is to be held before."""
+    return await _held(
+        session,
+        CardAttemptRow.processor == processor,
+        CardAttemptRow.account == account,
+        CardAttemptRow.charge == charge,
+    )
+
+
+async def _held(session: AsyncSession, *conditions: bool) -> CardAttemptRow | None:
     found = await session.exec(
-        select(CardAttemptRow)
-        .where(
-            CardAttemptRow.processor == processor,
-            CardAttemptRow.account == account,
-            CardAttemptRow.charge == charge,
-        )
-        .with_for_update()
-        .execution_options(populate_existing=True)
+        select(CardAttemptRow).where(*conditions).with_for_update().execution_options(populate_existing=True)
     )
     return found.first()
 

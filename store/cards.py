@@ -36,8 +36,12 @@ class Card:
 
 async def hold(session: AsyncSession, card: Card, now: datetime) -> CardRow:
     """Find the card's row, made if need be, and hold it until the transaction ends."""
-    await insert_once(session, CardRow, seen_at=now, **vars(card))
     row = await hold_again(session, card.processor, card.account, card.card)
+    if row is None:
+        # Another transaction may do so in the same moment: whoever comes second waits for the first.
+        await insert_once(session, CardRow, seen_at=now, **vars(card))
+        row = await hold_again(session, card.processor, card.account, card.card)
+        assert row is not None
     for name in ("network", "country"):
         if (told := getattr(card, name)) and told != getattr(row, name):
             setattr(row, name, told)
@@ -48,8 +52,8 @@ async def hold(session: AsyncSession, card: Card, now: datetime) -> CardRow:
     return row
 
 
-async def hold_again(session: AsyncSession, processor: str, account: str, card: str) -> CardRow:
-    """Hold the row of a card that is there already."""
+async def hold_again(session: AsyncSession, processor: str, account: str, card: str) -> CardRow | None:
+    """Hold the row of a card that may be there already."""
     found = await session.exec(
         select(CardRow)
         .where(CardRow.processor == processor, CardRow.account == account, CardRow.card == card)
@@ -57,7 +61,7 @@ async def hold_again(session: AsyncSession, processor: str, account: str, card: 
         .with_for_update()
         .execution_options(populate_existing=True)
     )
-    return found.one()
+    return found.first()
 
 
 def forbidden(row: CardRow, at: datetime) -> str | None:

@@ -73,7 +73,7 @@ async def claim(session: AsyncSession, card: Card, attempt: Attempt, rules: Rule
     back is decided anew. A refusal is recorded with its reason.
     """
     row = await cards.hold(session, card, now)
-    earlier = await card_attempts.of_key(session, attempt.key)
+    earlier = await card_attempts.held(session, attempt.key)
     if earlier is not None and earlier.state in COUNTING:
         return Claim(granted=True, fresh=False, reason="this attempt was claimed before")
     charge = Charge(attempt.amount, attempt.currency, attempt.initiator, attempt.invoice)
@@ -143,16 +143,16 @@ async def note(
     It is known by its key, or by the processor's id of the charge: then only what is open is settled by it.
     """
     row = await cards.hold(session, card, at)
-    known = await card_attempts.of_key(session, attempt.key)
+    known = await card_attempts.held(session, attempt.key)
     if known is None and attempt.charge:
-        known = await card_attempts.of_charge(session, row.processor, row.account, attempt.charge)
+        known = await card_attempts.held_charge(session, row.processor, row.account, attempt.charge)
     is_new = known is None
     if known is None:
         values = _values(row, attempt) | {"charge": attempt.charge, "state": State.OPEN, "at": at}
         if await insert_once(session, CardAttemptRow, **values) is None:
             # Told of in the same moment with another card.
             return await note(session, card, attempt, result, rules, at, decline=decline)
-        known = await card_attempts.of_key(session, attempt.key)
+        known = await card_attempts.held(session, attempt.key)
         assert known is not None
     if known.state not in {State.APPROVED, State.DECLINED}:
         await _settle(session, known, result, rules, at, attempt.charge, decline)
@@ -220,7 +220,7 @@ async def _of_key(session: AsyncSession, key: str) -> CardAttemptRow:
     row = None
     if card is not None:
         await cards.hold_again(session, *card)
-        row = await card_attempts.of_key(session, key)
+        row = await card_attempts.held(session, key)
     if row is None:
         message = f"no attempt was claimed under the key {key}: claim it before it is sent"
         raise NotKnown(message)
@@ -302,7 +302,7 @@ async def _settle(
 
 async def _take_charge(session: AsyncSession, row: CardAttemptRow, charge: str) -> None:
     """Give an attempt its charge; where that was told of before as somebody else's, the two become one."""
-    twin = await card_attempts.of_charge(session, row.processor, row.account, charge)
+    twin = await card_attempts.held_charge(session, row.processor, row.account, charge)
     if twin is not None and twin.source == Source.OURS:
         # Two claims of ours cannot be one charge: both go on counting, and a person may look.
         return

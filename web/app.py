@@ -19,7 +19,7 @@ from temporalio.service import RPCError
 
 from errors import BadInput, Conflict, DunwellError, NotAllowed, NotKnown
 from store import events
-from web import access, cases, mail_events, pay, studio, webhooks
+from web import access, cases, ledger, mail_events, pay, studio, webhooks
 from web.pay import templates
 from web.relay import run_relay
 from web.studio import frame
@@ -69,7 +69,7 @@ def make_app(desk: Desk) -> FastAPI:
     )
     app.state.desk = desk
     # SendGrid's address stands before that of any processor.
-    for room in (mail_events, webhooks, cases, access, pay):
+    for room in (mail_events, webhooks, cases, ledger, access, pay):
         app.include_router(room.router)
     studio.add_to(app)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")

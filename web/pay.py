@@ -1,39 +1,70 @@
-"""The customer's page: change the card without a password, from a link in a mail."""
+"""The customer's page: settle an open payment without a password, from a link in a mail.
+
+Opening any of it does nothing but count a click. What does something is a POST, which the token in its
+path binds to the link; its answer leads to a page that may be loaded again.
+"""
 
 from __future__ import annotations
 
+import json
 import uuid
+from datetime import date  # noqa: TC003 - FastAPI reads the annotation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import structlog
 from fastapi import APIRouter, Depends, Form, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.templating import Jinja2Templates
 
+import keys
 from campaigns.money import spell_money
-from errors import BadInput, BadToken, ProcessorError
+from contract import Cancel, FactName, PromiseToPay
+from errors import BadInput, BadToken, NotKnown, ProcessorError
+from processors.protocol import SubscriptionChange
 from processors.sandbox import SandboxProcessor
-from store import cases
+from store import cases, events
 from web import clicks
 from web.desk import Desk, desk_of
+from web.offers import Offers, offers_of
+from web.relay import API, deliver
 
 if TYPE_CHECKING:
-    from store.tables import CaseRow
+    from contract import Fact
+    from processors.protocol import Processor
+    from store.tables import CaseRow, EventRow
 
 router = APIRouter(tags=["customers"], include_in_schema=False)
 AtDesk = Annotated[Desk, Depends(desk_of)]
 log = structlog.get_logger()
 templates = Jinja2Templates(directory=Path(__file__).parent / "pages")
+# A browser holds the page that a form leads on to, the bank's, to the same rule as the form. The sandbox's
+# bank is at the public address, which on a machine of one's own may have no TLS.
+FORMS_LEAD_ON = (
+    "default-src 'none'; style-src 'self'; form-action 'self' https: {public};"
+    " base-uri 'none'; frame-ancestors 'none'"
+)
+# An invoice that is gone at the processor is the owner's trouble, and no page of an API to the customer.
+TROUBLE = (ProcessorError, NotKnown)
+CANCELLED = "the customer cancelled on the page of their mail"
 
 
 def _page(request: Request, name: str, status: int = 200, **words: object) -> HTMLResponse:
     return templates.TemplateResponse(request, name, words, status_code=status)
 
 
-def _nothing_left(request: Request) -> HTMLResponse:
-    text = "This payment is no longer open. Thank you!"
-    return _page(request, "notice.html", title="Nothing left to do", text=text)
+def _notice(
+    request: Request, offers: Offers, title: str, text: str, status: int = 200, back: str | None = None
+) -> Response:
+    say, lang = offers.reader.say, offers.reader.language
+    link = (back, say("back")) if back else None
+    return _page(request, "notice.html", status, lang=lang, title=say(title), text=text, back=link)
+
+
+def _no_such_link(request: Request, error: BadToken) -> Response:
+    # Whose link it is nobody knows, and so neither in which language to say it.
+    return _page(request, "notice.html", 404, title="This link does not work", text=str(error))
 
 
 async def _case_of(desk: Desk, token: str) -> CaseRow:
@@ -45,61 +76,107 @@ async def _case_of(desk: Desk, token: str) -> CaseRow:
     return row
 
 
-@router.get("/pay/{token}")
-async def change_card(token: str, request: Request, desk: AtDesk) -> Response:
-    """Lead to the page where the card is changed; opening the link itself does nothing but count."""
+async def _opened(request: Request, desk: Desk, token: str) -> tuple[CaseRow, Offers] | Response:
+    """Find what a link is for, or give the page that says why there is nothing to be done with it."""
     try:
         row = await _case_of(desk, token)
     except BadToken as error:
-        return _page(request, "notice.html", 404, title="This link does not work", text=str(error))
+        return _no_such_link(request, error)
+    offers = await offers_of(desk, row)
+    # A receipt may still wait for its hour, but there is nothing to pay any more.
+    if row.closed_at is not None or row.outcome is not None:
+        return _notice(request, offers, "closed_title", offers.reader.say("closed"))
+    return row, offers
+
+
+# --- pages -----------------------------------------------------------------------------------------
+
+
+@router.get("/pay/{token}")
+async def choose(token: str, request: Request, desk: AtDesk) -> Response:
+    """Show what is owed and what may be done about it; where only the card may be changed, lead there."""
+    found = await _opened(request, desk, token)
     if clicks.is_a_click(request.method, request.headers):
-        await clicks.note(desk, token, row.id)
-    if row.closed_at is not None:
-        return _page(
-            request,
-            "notice.html",
-            title="Nothing left to do",
-            text="This payment is no longer open. Thank you!",
-        )
-    processor = desk.tools.processors.get(row.processor)
-    if isinstance(processor, SandboxProcessor):
-        owed = spell_money(row.amount, row.currency)
-        return _page(
-            request, "sandbox_card.html", owed=owed, invoice=row.invoice, cards=processor.test_cards()
-        )
+        await _count(desk, token)
+    if isinstance(found, Response):
+        return found
+    row, offers = found
+    if offers.only_the_card:
+        return await _card(request, desk, token, row, offers)
+    say, facts = offers.reader.say, {"company": offers.company, "failed_on": offers.failed_on}
+    page = _page(
+        request,
+        "pay.html",
+        lang=offers.reader.language,
+        title=say("meant_title") if offers.revoked else say("title", **facts),
+        intro=say("meant" if offers.revoked else "still_open", **facts),
+        say=say,
+        offers=offers,
+        token=token,
+    )
+    public = urlsplit(str(desk.settings.public_url))
+    policy = FORMS_LEAD_ON.format(public=f"{public.scheme}://{public.netloc}")
+    page.headers["Content-Security-Policy"] = policy
+    return page
+
+
+async def _count(desk: Desk, token: str) -> None:
     try:
-        if processor is None:
-            raise ProcessorError(f"no processor is called {row.processor}")  # noqa: TRY301
-        back = f"{str(desk.settings.public_url).rstrip('/')}/pay/{token}/back"
-        return RedirectResponse(await processor.card_page(row.account, row.customer, back), status_code=303)
-    except ProcessorError as error:
-        log.warning("pay.unavailable", case=row.id, invoice=row.invoice, error=str(error))
-        text = "The page for your card cannot be opened right now. Please try the same link again in a few minutes."
-        return _page(request, "notice.html", 503, title="Please try again shortly", text=text)
+        await clicks.note(desk, token, desk.links.case_of(token, desk.now()))
+    except BadToken:
+        return
 
 
 @router.get("/pay/{token}/back")
 async def come_back(token: str, request: Request, desk: AtDesk) -> Response:
-    """Thank a customer who returns from the processor's page."""
+    """Thank a customer who returns from the processor's page, whose payment may be through already."""
     try:
-        await _case_of(desk, token)
+        row = await _case_of(desk, token)
     except BadToken as error:
-        return _page(request, "notice.html", 404, title="This link does not work", text=str(error))
-    text = "If you changed your card, we charge it now and send you a receipt. You can close this page."
-    return _page(request, "notice.html", title="Thank you", text=text)
+        return _no_such_link(request, error)
+    offers = await offers_of(desk, row)
+    return _notice(request, offers, "thanks", offers.reader.say("came_back"))
 
 
-@router.post("/pay/{token}")
+# --- the card --------------------------------------------------------------------------------------
+
+
+@router.get("/pay/{token}/card")
+async def change_card(token: str, request: Request, desk: AtDesk) -> Response:
+    """Lead to the processor's page where the card is changed."""
+    found = await _opened(request, desk, token)
+    return found if isinstance(found, Response) else await _card(request, desk, token, *found)
+
+
+async def _card(request: Request, desk: Desk, token: str, row: CaseRow, offers: Offers) -> Response:
+    processor = desk.tools.processors.get(row.processor)
+    if isinstance(processor, SandboxProcessor):
+        owed = spell_money(row.amount, row.currency)
+        return _page(
+            request,
+            "sandbox_card.html",
+            owed=owed,
+            invoice=row.invoice,
+            cards=processor.test_cards(),
+            token=token,
+        )
+    try:
+        back = f"{str(desk.settings.public_url).rstrip('/')}/pay/{token}/back"
+        page = await _processor(desk, row).card_page(row.account, row.customer, back)
+    except TROUBLE as error:
+        return _away(request, row, offers, error)
+    return RedirectResponse(page, status_code=303)
+
+
+@router.post("/pay/{token}/card")
 async def give_test_card(
     token: str, request: Request, desk: AtDesk, card: Annotated[int, Form()]
 ) -> Response:
     """Take one of the sandbox's test cards as the customer's new one."""
-    try:
-        row = await _case_of(desk, token)
-    except BadToken as error:
-        return _page(request, "notice.html", 404, title="This link does not work", text=str(error))
-    if row.closed_at is not None:
-        return _nothing_left(request)
+    found = await _opened(request, desk, token)
+    if isinstance(found, Response):
+        return found
+    row, _ = found
     processor = desk.tools.processors.get(row.processor)
     if not isinstance(processor, SandboxProcessor):
         raise HTTPException(404, "test cards exist only with the sandbox processor")
@@ -116,6 +193,151 @@ async def give_test_card(
     )
     text = f"Your {sample.network.title()} ending in {sample.last4} is saved. We charge it now and tell you by mail."
     return _page(request, "notice.html", title="Thank you", text=text)
+
+
+# --- the bank's confirmation -----------------------------------------------------------------------
+
+
+@router.post("/pay/{token}/confirm")
+async def confirm_at_the_bank(token: str, request: Request, desk: AtDesk) -> Response:
+    """Lead to the bank's confirmation, where the invoice as it is now still has one."""
+    found = await _opened(request, desk, token)
+    if isinstance(found, Response):
+        return found
+    row, offers = found
+    if not offers.confirm:
+        return RedirectResponse(f"/pay/{token}", status_code=303)
+    try:
+        invoice = await _processor(desk, row).read_invoice(row.account, row.invoice)
+    except TROUBLE as error:
+        return _away(request, row, offers, error)
+    if invoice.confirm_url is None:
+        text = offers.reader.say("nothing_asked")
+        return _notice(request, offers, "thanks", text, back=f"/pay/{token}/card")
+    return RedirectResponse(invoice.confirm_url, status_code=303)
+
+
+# --- a promise -------------------------------------------------------------------------------------
+
+
+@router.post("/pay/{token}/promise")
+async def promise(token: str, request: Request, desk: AtDesk, day: Annotated[date, Form()]) -> Response:
+    """Take a promise to pay on one of the days that the page offers."""
+    found = await _opened(request, desk, token)
+    if isinstance(found, Response):
+        return found
+    row, offers = found
+    event = f"page:{row.id}:promise:{day}"
+    if not await _was_told(desk, event):
+        choice = offers.chosen(day)
+        if choice is None:
+            text = offers.reader.say("day_gone")
+            return _notice(request, offers, "day_gone_title", text, 409, back=f"/pay/{token}")
+        await _tell(desk, row, FactName.PROMISE_TO_PAY, PromiseToPay(event=event, on=choice.at))
+    return RedirectResponse(f"/pay/{token}/promised/{day}", status_code=303)
+
+
+@router.get("/pay/{token}/promised/{day}")
+async def promised(token: str, day: date, request: Request, desk: AtDesk) -> Response:
+    """Thank for a promise that was taken."""
+    found = await _opened(request, desk, token)
+    if isinstance(found, Response):
+        return found
+    row, offers = found
+    told = await _told(desk, f"page:{row.id}:promise:{day}")
+    if told is None:
+        return RedirectResponse(f"/pay/{token}", status_code=303)
+    on = PromiseToPay.model_validate({"event": told.event, **json.loads(told.body)["fact"]}).on
+    text = offers.reader.say("promised", day=offers.reader.day(on))
+    return _notice(request, offers, "thanks", text)
+
+
+# --- cancelling ------------------------------------------------------------------------------------
+
+
+@router.get("/pay/{token}/cancel")
+async def ask_again(token: str, request: Request, desk: AtDesk) -> Response:
+    """Ask once more whether the subscription is to be cancelled."""
+    found = await _opened(request, desk, token)
+    if isinstance(found, Response):
+        return found
+    _, offers = found
+    if not offers.may_cancel:
+        return RedirectResponse(f"/pay/{token}", status_code=303)
+    reader = offers.reader
+    return _page(request, "pay_cancel.html", lang=reader.language, say=reader.say, offers=offers, token=token)
+
+
+@router.post("/pay/{token}/cancel")
+async def cancel(token: str, request: Request, desk: AtDesk) -> Response:
+    """Cancel the subscription at the processor, then tell the case; asked twice, it is done once."""
+    found = await _opened(request, desk, token)
+    if isinstance(found, Response):
+        return found
+    row, offers = found
+    if not offers.may_cancel:
+        return RedirectResponse(f"/pay/{token}", status_code=303)
+    change = SubscriptionChange.CANCEL_NOW
+    try:
+        if row.subscription:
+            key = keys.subscription_key(row.workflow_id, change)
+            processor = _processor(desk, row)
+            await processor.change_subscription(row.account, row.subscription, row.invoice, change, key)
+    except TROUBLE as error:
+        return _away(request, row, offers, error)
+    fact = Cancel(event=f"page:{row.id}:cancel", by="customer", why=CANCELLED)
+    await _tell(desk, row, FactName.CANCEL, fact)
+    return RedirectResponse(f"/pay/{token}/cancelled", status_code=303)
+
+
+@router.get("/pay/{token}/cancelled")
+async def cancelled(token: str, request: Request, desk: AtDesk) -> Response:
+    """Say that the subscription is cancelled, whether or not the case has heard of it yet."""
+    try:
+        row = await _case_of(desk, token)
+    except BadToken as error:
+        return _no_such_link(request, error)
+    if not await _was_told(desk, f"page:{row.id}:cancel"):
+        return RedirectResponse(f"/pay/{token}", status_code=303)
+    offers = await offers_of(desk, row)
+    return _notice(request, offers, "cancelled_title", offers.reader.say("cancelled"))
+
+
+# --- parts -----------------------------------------------------------------------------------------
+
+
+def _processor(desk: Desk, row: CaseRow) -> Processor:
+    processor = desk.tools.processors.get(row.processor)
+    if processor is None:
+        raise ProcessorError(f"no processor is called {row.processor}")
+    return processor
+
+
+def _away(request: Request, row: CaseRow, offers: Offers, error: Exception) -> Response:
+    log.warning("pay.unavailable", case=row.id, invoice=row.invoice, error=str(error))
+    return _notice(request, offers, "away_title", offers.reader.say("away"), 503)
+
+
+async def _told(desk: Desk, event: str) -> EventRow | None:
+    async with desk.tools.database.read() as session:
+        return await events.get(session, API, event)
+
+
+async def _was_told(desk: Desk, event: str) -> bool:
+    return await _told(desk, event) is not None
+
+
+async def _tell(desk: Desk, row: CaseRow, name: FactName, fact: Fact) -> None:
+    """Store what the customer decided, and hand it on; while Temporal is away the relay does so later."""
+    said = fact.model_dump(mode="json", exclude={"event"}, exclude_unset=True)
+    body = json.dumps({"case": row.id, "fact": said}, sort_keys=True)
+    async with desk.tools.database.begin() as session:
+        kept, fresh = await events.keep(session, API, fact.event, name, body, desk.now())
+    if fresh:
+        await deliver(desk, kept)
+
+
+# --- the sandbox's bank ----------------------------------------------------------------------------
 
 
 @router.get("/sandbox/pay/{invoice}")

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from campaigns.story import Lever, Outcome
+from tests.integration.test_pay_choices import asked_by_the_bank, promising_case
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from playwright.async_api import Browser, Page
+    from playwright.async_api import Browser, Page, Route
 
     from tests.integration.web_side import WebSide
 
@@ -68,3 +69,63 @@ async def test_a_customer_changes_the_card_on_a_phone_by_keyboard_alone(web: Web
     assert (closed.outcome, closed.lever) == (Outcome.RECOVERED, Lever.CARD_UPDATE)
     await page.goto(f"{web.http.base_url}/pay/{token}")
     assert "Nothing left to do" in await page.inner_text("main")
+
+
+async def _bank(route: Route) -> None:
+    await route.fulfill(content_type="text/html", body="<title>The bank</title>")
+
+
+@pytest.mark.parametrize("web", ["sqlite"], indirect=True)
+async def test_a_customer_chooses_another_day_and_one_confirms_at_the_bank(web: WebSide, page: Page) -> None:
+    await page.set_viewport_size({"width": 390, "height": 844})
+    case = await promising_case(web, "chooses")
+    token = web.desk.links.token(case.id, datetime.now(UTC))
+    await page.goto(f"{web.http.base_url}/pay/{token}")
+    assert await page.title() == "Your payment to Billing"
+    assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    for shown in [*await page.locator("button, a.button, select").all()]:
+        box = await shown.bounding_box()
+        assert box is not None
+        assert box["height"] >= 44
+    # What a screen reader says of a choice: its name, and what it does.
+    day = page.get_by_role("combobox", name="Day")
+    assert "Choose a day" in await page.inner_text(f"#{await day.get_attribute('aria-describedby')}")
+    wanted = await day.locator("option").nth(1).get_attribute("value")
+    await day.select_option(wanted)
+    await page.get_by_role("button", name="Pay on this day").press("Enter")
+    await page.wait_for_function("document.title === 'Thank you'")
+    assert page.url.endswith(f"/promised/{wanted}")
+    assert "send you no mails about this payment until then" in await page.inner_text("main")
+
+    asked = await asked_by_the_bank(web, "confirms")
+    await page.goto(f"{web.http.base_url}/pay/{web.desk.links.token(asked.id, datetime.now(UTC))}")
+    await page.keyboard.press("Tab")
+    assert await focused(page) == "Confirm the payment"
+    # The bank is at the public address, where nobody listens here.
+    await page.route("**/sandbox/pay/in_confirms", _bank)
+    await page.keyboard.press("Enter")
+    await page.wait_for_function("document.title === 'The bank'")
+
+
+@pytest.mark.parametrize("web", ["sqlite"], indirect=True)
+async def test_a_customer_who_meant_to_cancel_does_so_by_keyboard_alone(
+    web: WebSide, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed = web.desk.settings.model_copy(update={"customers_may_cancel": True})
+    monkeypatch.setattr(web.desk, "settings", allowed)
+    await page.set_viewport_size({"width": 390, "height": 844})
+    case = await web.failed("meant_it", decline="revocation_of_authorization", locale="de")
+    await page.goto(f"{web.http.base_url}/pay/{web.desk.links.token(case.id, datetime.now(UTC))}")
+    assert await page.get_attribute("html", "lang") == "de"
+    assert await page.title() == "Wollten Sie kündigen?"
+    assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    await page.keyboard.press("Tab")
+    assert await focused(page) == "Abonnement behalten"
+    await page.keyboard.press("Tab")
+    assert await focused(page) == "Ja, kündigen"
+    await page.keyboard.press("Enter")
+    await page.wait_for_function("document.title === 'Abonnement kündigen?'")
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await page.wait_for_function("document.title === 'Ihr Abonnement ist gekündigt'")
+    assert (await web.closed("in_meant_it")).outcome == Outcome.CANCELLED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from campaigns import budget
 from campaigns.budget import Charge, Result, Rules, Tried
@@ -29,12 +30,12 @@ SMALL = replace(
 )
 
 
-def attempt(key: str, amount: int = 4900, **more: object) -> Attempt:
+def attempt(key: str, amount: int = 4900, **more: Any) -> Attempt:
     """Give an attempt of ours, with what is to be different about it."""
-    return replace(Attempt(key, amount, "USD"), **more)  # type: ignore[arg-type]
+    return replace(Attempt(key, amount, "USD"), **more)
 
 
-def theirs(key: str, **more: object) -> Attempt:
+def theirs(key: str, **more: Any) -> Attempt:
     """Give an attempt of the processor's own."""
     return attempt(key, source=Source.PROCESSOR, **more)
 

@@ -16,7 +16,7 @@ from campaigns.arms import assign, for_case
 from campaigns.calendars import Calendar, Paydays, Window
 from campaigns.checking import check
 from campaigns.conditions import Conditions
-from campaigns.document import Approval, Arm, Campaign, End, LatePayment, Messages, Step
+from campaigns.document import Approval, Arm, Campaign, End, LatePayment, Messages, Promise, Step
 from campaigns.durations import parse_duration
 from campaigns.grammar import AmountRange, CountRange
 from campaigns.segments import Takes
@@ -113,7 +113,7 @@ def test_the_page_has_examples_and_tables() -> None:
     "part",
     [
         *(Campaign, Takes, Calendar, Window, Paydays, Step, Conditions, Approval),
-        *(End, LatePayment, Messages, Arm, AmountRange, CountRange),
+        *(End, LatePayment, Messages, Promise, Arm, AmountRange, CountRange),
     ],
 )
 def test_the_page_names_every_word_of_the_language(part: type[Part]) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 pytest_plugins = ("tests.integration.web_fixtures",)
 
 SAID = {"by": "ops", "why": "a call"}
+PAGES = ("card", "back", "cancel", "cancelled", "promised/2026-06-12")
 
 
 def token_of(web: WebSide, case: CaseRow, at: datetime | None = None) -> str:
@@ -74,7 +75,8 @@ async def test_the_link_of_a_mail_leads_to_the_page_and_a_card_given_there_is_ch
     assert page.text.count("<button") == len(web.sandbox.test_cards())
     assert await cards_of(web, "cus_page") == ["card_page"]
 
-    thanks = await web.http.post(path, data={"card": "0"})
+    assert f'action="{path}/card"' in page.text
+    thanks = await web.http.post(f"{path}/card", data={"card": "0"})
     assert thanks.status_code == 200
     assert "Your Visa ending in 4242 is saved" in thanks.text
     [first, given] = await cards_of(web, "cus_page")
@@ -117,7 +119,11 @@ async def test_a_link_that_is_not_good_shows_a_page_that_says_so(web: WebSide, t
     cards = await cards_of(web, "cus_linked")
     for answer in (
         await web.http.get(f"/pay/{tokens[trouble]}"),
-        await web.http.post(f"/pay/{tokens[trouble]}", data={"card": "0"}),
+        *[await web.http.get(f"/pay/{tokens[trouble]}/{page}") for page in PAGES],
+        await web.http.post(f"/pay/{tokens[trouble]}/card", data={"card": "0"}),
+        await web.http.post(f"/pay/{tokens[trouble]}/promise", data={"day": "2026-06-12"}),
+        await web.http.post(f"/pay/{tokens[trouble]}/confirm"),
+        await web.http.post(f"/pay/{tokens[trouble]}/cancel"),
     ):
         assert answer.status_code == 404
         assert answer.headers["content-type"].startswith("text/html")
@@ -137,7 +143,11 @@ async def test_a_closed_case_has_nothing_left_to_do(web: WebSide) -> None:
     for answer in (
         await web.http.get(f"/pay/{token}"),
         # The page was open in the customer's browser while the case closed.
-        await web.http.post(f"/pay/{token}", data={"card": "0"}),
+        await web.http.post(f"/pay/{token}/card", data={"card": "0"}),
+        await web.http.get(f"/pay/{token}/card"),
+        await web.http.post(f"/pay/{token}/promise", data={"day": "2026-06-12"}),
+        await web.http.post(f"/pay/{token}/confirm"),
+        await web.http.post(f"/pay/{token}/cancel"),
     ):
         assert answer.status_code == 200
         assert "Nothing left to do" in answer.text
@@ -148,7 +158,7 @@ async def test_a_closed_case_has_nothing_left_to_do(web: WebSide) -> None:
 @pytest.mark.parametrize("form", [{}, {"card": "99"}, {"card": "-1"}, {"card": "visa"}])
 async def test_a_card_that_is_not_on_the_page_is_refused(web: WebSide, form: dict[str, str]) -> None:
     case = await web.case("in_choosy") or await web.failed("choosy")
-    answer = await web.http.post(f"/pay/{token_of(web, case)}", data=form)
+    answer = await web.http.post(f"/pay/{token_of(web, case)}/card", data=form)
     assert answer.status_code == 422
     assert await cards_of(web, "cus_choosy") == ["card_choosy"]
 
@@ -165,7 +175,7 @@ async def test_a_customer_of_stripe_is_sent_to_a_fresh_page_at_each_click(web: W
     assert web.stripe.pages[before:] == [("main", "cus_portal", back)] * 2
     thanks = await web.http.get(f"/pay/{token}/back")
     assert (thanks.status_code, "Thank you" in thanks.text) == (200, True)
-    cards = await web.http.post(f"/pay/{token}", data={"card": "0"})
+    cards = await web.http.post(f"/pay/{token}/card", data={"card": "0"})
     assert cards.status_code == 404
 
 

@@ -137,10 +137,12 @@ class WebSide:
         """Let an invoice ``in_NAME`` of a customer fail at the sandbox; gives the event that says so."""
         if customer is None:
             customer = f"cus_{name}"
-            await self.sandbox.add_customer(customer, f"{name}@example.com", name.title())
+            known = {key: more.pop(key) for key in ("locale", "timezone") if key in more}
+            await self.sandbox.add_customer(customer, f"{name}@example.com", name.title(), **known)
             await self.sandbox.add_card(customer, f"card_{name}", script)
+        decline = more.pop("decline", "insufficient_funds")
         await self.sandbox.add_invoice(f"in_{name}", customer, more.pop("amount", 4900), "USD", **more)
-        await self.sandbox.fail(f"in_{name}", datetime.now(UTC), "insufficient_funds")
+        await self.sandbox.fail(f"in_{name}", datetime.now(UTC), decline)
         return (await self.sandbox.events())[-1]
 
     async def happened(self, work: Awaitable[None]) -> list[SandboxEvent]:

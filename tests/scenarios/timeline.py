@@ -207,6 +207,13 @@ class Timeline(Part):
     customer: Customer = Customer()
     invoice: Invoice = Invoice()
     card: str | None = Field(description="How card_1 answers, charge by charge; null for no card.")
+    network: str = Field(default="visa", description="Of card_1.")
+    rail: str = Field(
+        default="card", description="What card_1 really is: a card, or a bank account's debits."
+    )
+    tried: int = Field(
+        default=0, description="Attempts of others with card_1, one an hour before the failure."
+    )
     decline: str = Field(default="insufficient_funds", description="Of the failure itself, on day 0.")
     noon_before_clock_change_in: str | None = Field(
         default=None, description="A time zone: the failure is set just before its clocks change."

@@ -11,11 +11,14 @@ from zoneinfo import ZoneInfo
 
 from temporalio import activity
 
+from activities import claims
+from campaigns.budget import Result
 from errors import MailAnswerLost, MailRefused
 from messaging.protocol import Mail, Receipt
 from processors.sandbox import SandboxProcessor
 from settings import load_settings
-from store import campaigns, customers
+from store import campaigns, customers, ledger
+from store.card_attempts import Attempt, Source
 from wiring import make_workers, open_tools
 
 if TYPE_CHECKING:
@@ -66,7 +69,17 @@ class RecordingSender:
         """Keep the book."""
 
 
-class LiveSandbox(SandboxProcessor):
+class VirtualSandbox(SandboxProcessor):
+    """A sandbox whose banks answer by the case's clock, which runs ahead of the wall's."""
+
+    async def read_invoice(self, account: str, invoice: str) -> Invoice:
+        """Read an invoice after the banks have answered that are due by now."""
+        if activity.in_activity():
+            await self.settle(activity.info().current_attempt_scheduled_time)
+        return await super().read_invoice(account, invoice)
+
+
+class LiveSandbox(VirtualSandbox):
     """A sandbox whose invoices pass for live ones."""
 
     async def read_invoice(self, account: str, invoice: str) -> Invoice:
@@ -138,7 +151,7 @@ async def built(
         default_campaign="reference",
     )
     async with open_tools(settings, now) as wired:
-        kind = LiveSandbox if timeline.invoice.livemode else SandboxProcessor
+        kind = LiveSandbox if timeline.invoice.livemode else VirtualSandbox
         sandbox = kind(folder / "sandbox.db", "whsec_sandbox")
         sender = RecordingSender()
         tools = dataclasses.replace(wired, sender=sender, processors={PROCESSOR: sandbox})
@@ -172,7 +185,8 @@ async def _settle_the_past(world: World, timeline: Timeline) -> None:
         attributes=customer.attributes,
     )
     if timeline.card is not None:
-        await world.sandbox.add_card(CUSTOMER, CARD, timeline.card)
+        await world.sandbox.add_card(CUSTOMER, CARD, timeline.card, timeline.network, rail=timeline.rail)
+        await _try_elsewhere(world, timeline)
     await world.sandbox.add_invoice(
         world.invoice,
         CUSTOMER,
@@ -184,6 +198,19 @@ async def _settle_the_past(world: World, timeline: Timeline) -> None:
         first_payment=invoice.first_payment,
         sent_for_payment=invoice.sent_for_payment,
     )
+
+
+async def _try_elsewhere(world: World, timeline: Timeline) -> None:
+    """Let others have tried the card, of the same amount and without the customer, as the ledger counts it."""
+    found = await world.sandbox.read_card(ACCOUNT, CUSTOMER, CARD)
+    card, rules = claims.named(PROCESSOR, ACCOUNT, found), world.tools.rules
+    assert card is not None
+    for number in range(timeline.tried):
+        at = world.failed_at - timedelta(hours=number + 1)
+        key, invoice = f"seen/elsewhere/{number}", timeline.invoice
+        attempt = Attempt(key, invoice.amount, invoice.currency, source=Source.PROCESSOR)
+        async with world.tools.database.begin() as session:
+            await ledger.note(session, card, attempt, Result.DECLINED, rules, at)
 
 
 def _failed_at(timeline: Timeline) -> datetime:

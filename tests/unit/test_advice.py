@@ -56,6 +56,19 @@ def test_the_wait_that_an_issuer_asks_for_puts_off_what_is_due_before_it() -> No
     assert mails == [1, 3, 7]
 
 
+def test_a_mail_waits_for_its_charge_where_the_issuer_asks_for_hours_and_not_for_days() -> None:
+    course = campaign(1, 2)
+    late = Event(MONDAY + timedelta(days=1), "away", timedelta(hours=6))
+    played = case(course, "insufficient_funds/mac25", "insufficient_funds", events=(late,))
+    told = [((deed.at - MONDAY) / timedelta(hours=1), deed.plan.id) for deed in played.deeds[:4]]
+    assert told == [
+        (30, "day-1.charge"),
+        (30, "day-1.message"),
+        (54, "day-2.charge"),
+        (54, "day-2.message"),
+    ]
+
+
 def test_of_several_steps_before_that_time_only_the_last_charges() -> None:
     played = case(campaign(1, 2, 3, 9), "insufficient_funds/mac27", "insufficient_funds")
     assert when(played) == [(24, "day-1.charge"), (120, "day-3.charge"), (216, "day-9.charge")]
@@ -69,6 +82,17 @@ def test_where_no_step_charges_by_then_one_charge_is_made_at_that_very_time() ->
         (216, "day-9.charge"),
     ]
     assert charges(played)[1][2] == "the issuer asked for 1 hour (advice 24)"
+
+
+def test_try_again_later_names_no_time_so_that_the_steps_keep_theirs() -> None:
+    played = case(campaign(1, 3, 5), "try_again_later")
+    assert when(played) == [(24, "day-1.charge"), (72, "day-3.charge"), (120, "day-5.charge")]
+
+
+def test_a_step_within_a_day_of_try_again_later_waits_for_that_day() -> None:
+    late = Event(MONDAY + timedelta(days=1), "away", timedelta(hours=30))
+    played = case(campaign(1, 3), "try_again_later", events=(late,))
+    assert when(played) == [(54, "day-1.charge"), (78, "day-3.charge")]
 
 
 def test_no_charge_is_made_besides_the_steps_where_the_campaign_says_so() -> None:
@@ -88,7 +112,11 @@ def test_a_wait_past_the_end_means_that_the_card_is_not_charged_any_more() -> No
 def test_a_new_card_does_not_wait_for_what_was_said_of_the_old_one() -> None:
     given = Event(MONDAY + timedelta(days=2), NEW_CARD)
     played = case(
-        campaign(1, 3, 7), "insufficient_funds/mac30", "insufficient_funds", "insufficient_funds", events=(given,)
+        campaign(1, 3, 7),
+        "insufficient_funds/mac30",
+        "insufficient_funds",
+        "insufficient_funds",
+        events=(given,),
     )
     assert when(played) == [
         (24, "day-1.charge"),

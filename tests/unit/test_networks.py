@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -145,3 +146,11 @@ def test_a_row_that_cannot_be_used_is_refused_with_its_line(text: str, said: str
         NetworkLimits(text)
     with pytest.raises(ValueError, match="the owner's network limits"):
         NetworkLimits("", text)
+
+
+def test_the_documents_table_says_what_the_data_say() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "retries.md").read_text(encoding="utf-8")
+    for limit in (*LIMITS.in_force(TODAY), *LIMITS.in_force(TODAY, "ach")):
+        # As in 'Visa allows 20 attempts on … in 30 days'.
+        window = limit.said().rpartition(" in ")[2]
+        assert f"| `{limit.rule}` | {limit.limit} in {window} |" in page

@@ -14,7 +14,7 @@ from campaigns.calendars import Calendar
 from campaigns.declines import Ask
 from campaigns.document import Campaign, Promise
 from campaigns.promises import days_to_choose
-from campaigns.story import Action, Ending, Outcome, Pause, Story, Trigger
+from campaigns.story import Action, Ending, Outcome, Pause, Story, Trigger, UnderWay
 from contract import PromiseToPay
 from tests.unit.planner_story import CAMPAIGN, day, next_of, story
 from tests.unit.test_declines import TABLE
@@ -67,6 +67,7 @@ def test_a_day_past_the_end_is_not_offered() -> None:
         {"paused": Pause(by="ops", why="a call")},
         {"ending": Ending(outcome=Outcome.RECOVERED)},
         {"closed": True},
+        {"under_way": UnderWay(id="day-1.charge", trigger=Trigger.SCHEDULE, since=day(1), until=day(9))},
     ],
 )
 def test_nothing_is_offered_that_would_not_be_taken_or_kept(changes: dict[str, Any]) -> None:

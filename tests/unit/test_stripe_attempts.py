@@ -192,7 +192,7 @@ def test_a_payment_that_the_customer_did_not_confirm_in_time_is_a_change_and_no_
 def test_one_that_the_bank_declined_besides_is_both() -> None:
     error = ERROR | {"code": "payment_intent_authentication_failure"}
     body = event("payment_intent.payment_failed", INTENT | {"last_payment_error": error})
-    assert kinds(body) == [ReportKind.ATTEMPTED, ReportKind.INVOICE_CHANGED]
+    assert kinds(body) == [ReportKind.INVOICE_CHANGED, ReportKind.ATTEMPTED]
 
 
 def test_a_payment_that_was_given_up_says_why() -> None:

@@ -168,10 +168,10 @@ def test_small_amounts_and_first_payments_are_counted_apart() -> None:
 
 # --- limits of card networks -----------------------------------------------------------------------------
 
-RULES = """rule,network,region,scope,window,limit,effective_from,source,confidence
-visa,visa,everywhere,one card,30 days,3,2021-01-01,a test,high
-visa,visa,everywhere,one card,30 days,5,2026-04-01,a test,high
-brazil,mastercard,BR,one card,24 hours,1,2021-01-01,a test,high
+RULES = """rule,rail,network,region,scope,window,limit,apart,reset_by,effective_from,source,confidence
+visa,card,visa,everywhere,one card,30 days,3,,,2021-01-01,a test,high
+visa,card,visa,everywhere,one card,30 days,5,,,2026-04-01,a test,high
+brazil,card,mastercard,BR,one card,24 hours,1,,,2021-01-01,a test,high
 """
 DAILY = campaign(
     steps=[{"id": f"day-{day}", "after": f"{day} days", "retry": True} for day in range(1, 7)]
