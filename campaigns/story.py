@@ -161,6 +161,7 @@ class Story(Value):
     move takes them up again. ``opened_at`` and ``clicked_at`` are the first time that a mail was opened or a link used.
     ``awake_until`` is how long the customer waits for an answer to what they did by hand, at whatever hour.
     ``few_until`` is how many scheduled charges there may be while the decline code is one that nobody knows.
+    ``charged_back``: the payment had been recovered and was disputed, so that nothing is charged and a person decides.
     ``revoked`` says that the customer told the bank to stop such payments. ``budget`` says how often the card has
     been tried, such as ``3 of 20 attempts used``.
     """
@@ -220,6 +221,7 @@ class Story(Value):
     under_way: UnderWay | None = None
     paused: Pause | None = None
     review: str | None = None
+    charged_back: bool = False
     opened_at: Moment | None = None
     clicked_at: Moment | None = None
     access: AccessLevel = AccessLevel.FULL

@@ -116,18 +116,18 @@ async def _break(world: World, happening: Happening, now: datetime) -> None:
     """Let other cases' charges go unanswered, and let a person hold what does not answer, or let it go on."""
     rule = world.tools.breaker
     assert rule is not None
-    said = {"by": "ops@example.com", "why": "held by ops@example.com", "now": now}
+    by, why = "ops@example.com", "held by ops@example.com"
     async with world.tools.database.begin() as session:
         for number in range(happening.unanswered):
             route = breakers.Route(PROCESSOR, ACCOUNT)
             await breakers.count(session, route, f"case_of_another_{number}", now, away=True)
         for name, how in happening.breaker.items():
             if how == "open":
-                await breakers.open_one(session, name, breaker.opened(rule, now), **said)
+                await breakers.open_one(session, name, breaker.opened(rule, now), by=by, why=why, now=now)
             else:
                 row = await breakers.hold(session, name)
                 assert row is not None, f"{name} is not held"
-                breakers.close(session, row, **said)
+                breakers.close(session, row, by=by, why=why, now=now)
 
 
 async def _read_mails(world: World, handle: Case, happening: Happening, now: datetime) -> None:
