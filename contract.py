@@ -104,7 +104,8 @@ class OpenCase(Value):
     Only the ids are needed: the invoice is read afresh when the case opens. ``failed_at`` is the time
     of the failed attempt at the processor, from which every step is counted; ``campaign`` overrides
     the choice of one. ``carried`` is set by the workflow itself when it continues as a new run, and
-    ``waiting`` is what has arrived while the case could not be opened.
+    ``waiting`` is what has arrived while the case could not be opened. ``charged_back`` opens the case of a
+    payment that had been recovered and was then disputed: in which words, and nothing is charged.
     """
 
     processor: Identifier
@@ -123,6 +124,7 @@ class OpenCase(Value):
     method: str | None = None
     campaign: str | None = None
     event: str | None = None
+    charged_back: str | None = None
     carried: Carried | None = None
     waiting: tuple[News, ...] = ()
 

@@ -109,6 +109,18 @@ class Settings(BaseSettings):
     charges_per_second: float = Field(
         default=20.0, gt=0, description="most charges a second, all workers together"
     )
+    breaker: bool = Field(
+        default=True, description="false charges on where a processor or an issuer range does not answer"
+    )
+    breaker_answers: int = Field(
+        default=10, ge=2, description="charges within ten minutes that it takes to judge by"
+    )
+    breaker_rest: float = Field(
+        default=10.0, gt=0, le=120, description="minutes without scheduled charges before the first trial"
+    )
+    breaker_spread: float = Field(
+        default=30.0, ge=0, le=720, description="minutes over which held charges come back"
+    )
     moves_batch: int = Field(
         default=50, ge=1, le=500, description="Cases that a move to another version asks between two pauses."
     )

@@ -14,6 +14,7 @@ import typer
 from rich.markup import escape
 
 import account_commands
+import breaker_commands
 import campaign_commands
 import console
 import ledger_command
@@ -53,6 +54,7 @@ app = typer.Typer(
 app.add_typer(account_commands.app, name="user")
 app.add_typer(campaign_commands.app, name="campaign")
 app.command("what-if")(what_if_command.what_if)
+app.command("breakers")(breaker_commands.held)
 app.command("ledger")(ledger_command.ledger)
 app.command("shadow")(shadow_command.shadow)
 app.add_typer(move_commands.app)

@@ -22,6 +22,7 @@ from activities.moving import MoveActivities
 from activities.opening import OpeningActivities
 from activities.payments import PaymentActivities
 from activities.tools import Tools
+from campaigns.breaker import BreakerRule
 from campaigns.checking import Known
 from campaigns.document import FinalAction
 from errors import BadSettings, ServerUnavailable
@@ -84,6 +85,7 @@ async def open_tools(settings: Settings, now: datetime) -> AsyncIterator[Tools]:
             margin=settings.network_margin,
             home=settings.merchant_country,
             stands_aside=settings.processor_retries == "stand_aside",
+            breaker=breaker_rule(settings),
             link=make_links(settings).to_change_card,
         )
     finally:
@@ -119,6 +121,17 @@ def _known(renderer: Renderer, declines: DeclineTable, limits: NetworkLimits, no
         template_faults=renderer.faults,
         names_the_end=names_the_end,
         on=now.date(),
+    )
+
+
+def breaker_rule(settings: Settings) -> BreakerRule | None:
+    """Give the rule of the circuit breakers as the owner has set it, None where they are switched off."""
+    if not settings.breaker:
+        return None
+    return BreakerRule(
+        at_least=settings.breaker_answers,
+        rest=timedelta(minutes=settings.breaker_rest),
+        spread=timedelta(minutes=settings.breaker_spread),
     )
 
 

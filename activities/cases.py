@@ -124,10 +124,10 @@ class CaseActivities:
         if isinstance(fact, Cancel) and not alerts and await attempts.in_doubt(session, story.case_id):
             alerts = ("cancelled while nobody knows whether the last charge went through",)
             digest.story = flagged(digest.story, "cancelled with a charge unsettled")
+        kind = "charged back" if story.charged_back else "charge unsettled"
         for text in alerts:
-            await journal.alert(
-                session, f"{story.case_id}.{fact.event}", "charge unsettled", text, now, story.case_id
-            )
+            key = f"{story.case_id}.{fact.event}"
+            await journal.alert(session, key, kind, text, now, story.case_id)
         for failure in taken.recorded:
             name = f"{failure.by}.{failure.event}"
             values = {"state": "declined", "decline": failure.decline, "method": failure.method}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -9,7 +10,7 @@ from temporalio import activity
 
 import contract
 import keys
-from activities import claims
+from activities import breaking, claims
 from activities.conversation import acting, network_of, reading
 from activities.findings import (
     learn_from_charge,
@@ -57,9 +58,18 @@ class ChargeActivities(Imagining):
             return await self._conclude(at, at.story)
         if at.story.shadow:
             return await self._speak(at, step.id, UNAVAILABLE_HOLD, lambda: self._imagined_charge(at, step))
-        return await self._speak(
-            at, step.id, UNAVAILABLE_HOLD, lambda: self._charge_once(at, step), doubt=step
-        )
+        return await self._speak(at, step.id, UNAVAILABLE_HOLD, lambda: self._heard(at, step), doubt=step)
+
+    async def _heard(self, at: Stand, step: Plan) -> Report:
+        """Charge, unless the processor has not answered others for a while; and count it if it does not now."""
+        held = await breaking.held(self._tools, at, step, breaking.route_of(at.story).of_processor)
+        if held:
+            return await self._held(at, step.id, held.until - at.now, held.why)
+        try:
+            return await self._charge_once(at, step)
+        except (ProcessorUnavailable, AnswerLost):
+            await breaking.note_away(self._tools, at)
+            raise
 
     async def _charge_once(self, at: Stand, step: Plan) -> Report:
         invoice = await self._read(at)
@@ -73,12 +83,15 @@ class ChargeActivities(Imagining):
         if invoice.pending:
             return await self._held(at, step.id, UNAVAILABLE_HOLD, "another payment of it is being processed")
         card = await claims.card_of(self._tools, story, invoice, step.method)
+        held = await breaking.held(self._tools, at, step, breaking.route_of(story, card).of_issuer)
+        if held:
+            return await self._held(replace(at, story=story), step.id, held.until - at.now, held.why)
         attempt, decision = await self._claim(at, story, step, card)
         if not decision.granted:
             return await self._refused(at, story, step, decision)
         answer = await self._charge(at, attempt)
         if answer.result is ChargeResult.PENDING:
-            return await self._under_way(at, story, attempt, answer)
+            return await self._under_way(at, story, attempt, answer, card)
         return await self._settled(at, story, attempt, answer, card)
 
     async def _claim(
@@ -147,13 +160,16 @@ class ChargeActivities(Imagining):
                 session.add(row)
             raise
 
-    async def _under_way(self, at: Stand, story: Story, row: AttemptRow, answer: ChargeAnswer) -> Report:
+    async def _under_way(
+        self, at: Stand, story: Story, row: AttemptRow, answer: ChargeAnswer, card: Card | None
+    ) -> Report:
         """Rest until the bank has answered, which takes days; the invoice tells what it says."""
         line = f"charge {row.attempt} is with the bank, which answers in a few days"
         async with self._tools.database.begin() as session:
             row.state, row.doubt, row.payment = attempts.PENDING, None, answer.payment
             session.add(row)
             await claims.settle(session, row, answer, self._tools.rules, at.now)
+            await breaking.note_answer(session, self._tools, at, card, None)
             return await conclude(session, at.campaign, with_bank(story, row, at.now), at.now, [line])
 
     async def _settled(
@@ -178,6 +194,7 @@ class ChargeActivities(Imagining):
         line = f"charge {story.charges} of {money(story)} ({trigger}): {words}"
         async with self._tools.database.begin() as session:
             await self._write_down(session, at, row, answer, verdict, card)
+            await breaking.note_answer(session, self._tools, at, card, verdict)
             story = await claims.with_budget(session, story, card, self._tools.rules, at.now)
             report = await conclude(session, at.campaign, story, at.now, [line])
         log.info(

@@ -43,7 +43,11 @@ def learn_from_invoice(
     if invoice.amount:
         changes["amount"] = invoice.amount
     ending = _ending(story, invoice, attempts, now)
-    if invoice.card and not story.has_card and not ending and invoice.card.id not in story.blocked:
+    if (
+        invoice.card
+        and not (story.has_card or story.charged_back or ending)
+        and invoice.card.id not in story.blocked
+    ):
         # The first card, seen before its webhook: charged at once, and the webhook then changes nothing.
         card = invoice.card.id
         changes |= {
@@ -109,6 +113,9 @@ def is_paid(invoice: Invoice) -> bool:
 
 
 def _ending(story: Story, invoice: Invoice, attempts: Sequence[AttemptRow], now: datetime) -> Ending | None:
+    if story.charged_back:
+        # Its invoice stays paid, and a charge counts as disputed also after the dispute was won: a person decides.
+        return None
     if is_paid(invoice):
         return _paid(story, invoice, attempts, now)
     if invoice.disputed:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from campaigns.document import Campaign
 
 
+BILLING_SERVICE = Cancel.model_fields["by"].default
+
+
 @dataclass(frozen=True)
 class Taken:
     """A story with a fact taken in: what to tell ops, and what a person has to know.
@@ -58,6 +61,8 @@ def take_fact(story: Story, fact: Fact, campaign: Campaign, declines: DeclineTab
                 story.model_copy(update={"look": "a payment was reported"}), ("a payment was reported",)
             )
         case InvoiceChanged():
+            if story.charged_back:
+                return Taken(story, (fact.what,), (fact.what,))
             return Taken(story.model_copy(update={"look": fact.what}), (fact.what,))
         case CardUpdated():
             return _card_updated(story, fact)
@@ -86,6 +91,9 @@ def fact_key(fact: Fact) -> str:
 
 
 def _cancelled(story: Story, fact: Cancel, now: datetime) -> Taken:
+    if story.charged_back and fact.by == BILLING_SERVICE:
+        # A billing service may cancel because of the dispute, which is not settled by that.
+        return Taken(story, ("the subscription was cancelled; the dispute is still to be decided on",))
     alerts: tuple[str, ...] = ()
     if story.unsettled:
         story = flagged(story, "cancelled with a charge unsettled")
@@ -95,6 +103,8 @@ def _cancelled(story: Story, fact: Cancel, now: datetime) -> Taken:
 
 
 def _card_updated(story: Story, fact: CardUpdated) -> Taken:
+    if story.charged_back:
+        return Taken(story, ("a card was given: nothing is charged for a payment that was charged back",))
     if fact.method and fact.method == story.method and not fact.renewed:
         return Taken(story, ("the card on file was named again; it is the one already known",))
     if fact.method in story.blocked and not fact.renewed:

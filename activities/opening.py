@@ -14,7 +14,7 @@ from activities import choosing, claims, retriers
 from activities.findings import learn_from_invoice
 from activities.standing import hold_everybody
 from activities.tools import Tools, give_up, is_last_try, try_again, virtual_now
-from activities.turn import conclude, course_of, ids, money
+from activities.turn import conclude, course_of, flagged, ids, money
 from campaigns.advice import learn_from_decline
 from campaigns.declines import NO_CARD, Said
 from campaigns.money import spell_money
@@ -84,6 +84,12 @@ class OpeningActivities:
             return await self._unopened(order, workflow, now, error)
         except (NotKnown, ProcessorRefused, BadInput) as error:
             return await self._unopened(order, workflow, now, error)
+        return await self._read_and_chosen(order, invoice, workflow, now)
+
+    async def _read_and_chosen(
+        self, order: OpenCase, invoice: Invoice, workflow: str, now: datetime
+    ) -> Report:
+        """Choose the campaign of a case whose invoice was read, take over the processor's retries, and begin."""
         story = self._first_story(order, invoice, workflow, now)
         async with self._tools.database.read() as session:
             chosen = await choosing.choose_course(
@@ -91,6 +97,8 @@ class OpeningActivities:
             )
             customer = await customers.get(session, order.processor, order.account, invoice.customer.id)
         campaign, story = chosen.campaign, chosen.story
+        if order.charged_back:
+            return await self._charged_back(order, campaign, story, invoice, now)
         unworked = self._why_not_worked(campaign, invoice, customer.excluded_why if customer else None)
         lines = [chosen.why]
         if story.shadow:
@@ -105,6 +113,24 @@ class OpeningActivities:
             await cases.note_choice(session, story.case_id, chosen.by)
             story = await self._counted(session, story, invoice, _said_of(order, invoice), now)
             return await self._open(session, campaign, story, invoice, now, lines)
+
+    async def _charged_back(
+        self, order: OpenCase, campaign: Campaign, story: Story, invoice: Invoice, now: datetime
+    ) -> Report:
+        """Hand a payment that was recovered and is disputed now to a person, and charge nothing."""
+        line = f"the payment was charged back on {story.failed_at:%d %B %Y}: {order.charged_back}"
+        review = f"{line}; decide whether to answer the dispute, or to ask the customer to pay again"
+        story = flagged(story.model_copy(update={"charged_back": True, "review": review}), "charged back")
+        earlier = keys.case_id(
+            keys.workflow_id(story.processor, story.account, story.invoice, story.episode - 1)
+        )
+        async with self._tools.database.begin() as session:
+            text = f"{earlier} had been recovered; {line}; it is case {story.case_id} now, and nothing is charged"
+            key = f"{story.case_id}.charged back"
+            if await cases.get(session, earlier):
+                await journal.enter(session, earlier, "charged back", journal.FACT, text, now)
+            await journal.alert(session, key, "charged back", text, now, story.case_id)
+            return await self._open(session, campaign, story, invoice, now, [review])
 
     async def _counted(
         self, session: AsyncSession, story: Story, invoice: Invoice, said: Said, now: datetime
@@ -214,8 +240,9 @@ class OpeningActivities:
         await customers.keep(session, story.processor, story.account, invoice.customer.id, now, **details)
         if story.ending is None:
             story = learn_from_invoice(story, invoice, await attempts.all_of(session, story.case_id), now)
+        happened = "was charged back" if story.charged_back else "failed"
         lines = [
-            f"{money(story)} failed on {story.failed_at:%d %B %Y %H:%M} UTC"
+            f"{money(story)} {happened} on {story.failed_at:%d %B %Y %H:%M} UTC"
             + (f": {story.decline.replace('_', ' ')}" if story.decline else "")
             + f"; campaign {campaign.name} version {story.version}"
             + (f", arm {story.arm}" if story.arm else ""),
@@ -229,7 +256,7 @@ class OpeningActivities:
         return report
 
     def _first_story(self, order: OpenCase, invoice: Invoice, workflow: str, now: datetime) -> Story:
-        said = _said_of(order, invoice)
+        said = Said(None) if order.charged_back else _said_of(order, invoice)
         known: dict[str, Any] = {
             "livemode": invoice.livemode,
             "customer": invoice.customer.id,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
+    from campaigns.breaker import BreakerRule
     from campaigns.declines import DeclineTable
     from campaigns.network_fees import NetworkFees
     from campaigns.networks import NetworkLimits
@@ -42,6 +43,7 @@ class Tools:
 
     ``stands_aside`` leaves charging to a processor that retries by itself, as long as it does; otherwise such
     retries are taken over. ``margin`` attempts under a card network's limit are left unused; ``home`` is the merchant's country.
+    ``breaker`` None holds no charges where a processor or an issuer range does not answer.
     """
 
     database: Database
@@ -59,6 +61,7 @@ class Tools:
     margin: int = 1
     home: str | None = None
     stands_aside: bool = False
+    breaker: BreakerRule | None = None
 
     @property
     def rules(self) -> Rules:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from campaigns.document import Campaign
 
+CHARGED_BACK = "a payment that was charged back is not charged again: answer the dispute, or send the customer a new invoice"
 Granted = tuple[Story, WishAnswer]
 
 
@@ -45,6 +46,8 @@ def grant(story: Story, wish: Wish, wish_id: str, campaign: Campaign, now: datet
     """
     if story.ending:
         return _refused(story, f"the case has ended: {story.ending.outcome}")
+    if story.charged_back and isinstance(wish, RetryNow | Approve):
+        return _refused(story, f"{CHARGED_BACK}; cancel the case when that is settled")
     match wish:
         case RetryNow():
             return _retry(story, wish_id, campaign)

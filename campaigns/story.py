@@ -177,6 +177,7 @@ class Story(Value):
     ``awake_until`` is how long the customer waits for an answer to what they did by hand, at whatever hour.
     ``few_until`` is how many scheduled charges there may be while the decline code is one that nobody knows.
     ``sought`` are the cards in whose place another stored one was looked for and there is none left to try.
+    ``charged_back``: the payment had been recovered and was disputed, so that nothing is charged and a person decides.
     ``revoked`` says that the customer told the bank to stop such payments. ``budget`` says how often the card has
     been tried, such as ``3 of 20 attempts used``. In ``shadow`` everything is only imagined: what is done, passed,
     counted or taken away is what would have been.
@@ -240,6 +241,7 @@ class Story(Value):
     beside: Beside | None = None
     paused: Pause | None = None
     review: str | None = None
+    charged_back: bool = False
     opened_at: Moment | None = None
     clicked_at: Moment | None = None
     access: AccessLevel = AccessLevel.FULL

@@ -18,6 +18,8 @@ from campaigns.durations import spell_duration
 # As ACH and SEPA write their codes: one that is not in the table is still no card's.
 DEBIT_CODE = re.compile(r"^(R\d\d|[A-Z]{2}\d\d)$")
 DEBITS = frozenset({"ach", "sepa"})
+# The issuer or the network could not answer.
+TECHNICAL = (DeclineClass.RETRY_LATER, "technical")
 # Whoever wrote this word, the issuer does not want to see the card again (docs.stripe.com/declines/card).
 NEVER = frozenset({"do_not_try_again", "previously_declined_do_not_retry"})
 # Mastercard bills each resubmission of these within 30 days (developers.tabapay.com/docs/merchant-advice-code).
@@ -68,7 +70,8 @@ class Verdict:
     ``never_again`` is the network's or issuer's word on this card: for ``forbidden_for``, or for ever.
     ``wait`` is the time that the issuer asked for, to be kept exactly; ``timed`` says that they named the time
     themselves, so that a charge is due then, and not only that it is to be later. ``quick`` the table's own after a
-    trouble of the machines, for ``quick_retries``. ``revoked``: the customer took their consent back.
+    trouble of the machines, for ``quick_retries``; ``technical``: such a trouble was the reason, and the issuer was
+    not heard. ``revoked``: the customer took their consent back.
     ``said_by`` names whose word decided, and ``why`` is a sentence for ops.
     """
 
@@ -86,6 +89,7 @@ class Verdict:
     at_most: int | None = None
     quick: timedelta | None = None
     quick_retries: int = 0
+    technical: bool = False
     said_by: str = ""
     why: str = ""
 
@@ -291,6 +295,7 @@ def _again(heard: Heard) -> Verdict:
         at_most=FEW_RETRIES if unheard_of else None,
         quick=reason.row.min_wait if reason and quick else None,
         quick_retries=reason.row.max_retries if reason and quick else 0,
+        technical=reason is not None and (reason.row.kind, reason.row.subclass) == TECHNICAL,
         said_by=speaker.said_by if speaker else "nobody",
         why=_why_again(heard, reason, wait, quick=quick),
     )

@@ -26,6 +26,11 @@ def of_campaign(name: str) -> str:
     return f"campaign {name}"
 
 
+def of_breaker(name: str) -> str:
+    """Name a processor's account or an issuer range whose charges are held as the subject of an entry."""
+    return f"breaker {name}"
+
+
 def of_move(move: str) -> str:
     """Name an operation that moves running cases as the subject of an entry."""
     return f"move {move}"

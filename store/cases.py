@@ -56,6 +56,24 @@ async def reserve(
     return Reservation(row, fresh=False)
 
 
+async def reserve_next(session: AsyncSession, row: CaseRow, now: datetime) -> CaseRow:
+    """Reserve the next episode of a closed case's invoice, or find the latest there is."""
+    workflow = keys.workflow_id(row.processor, row.account, row.invoice, row.episode + 1)
+    known = ("processor", "account", "invoice", "livemode", "customer", "amount", "currency")
+    values: dict[str, Any] = {
+        "id": keys.case_id(workflow),
+        "workflow_id": workflow,
+        "episode": row.episode + 1,
+        "status": Status.WAITING,
+        "reserved_at": now,
+        **{name: getattr(row, name) for name in known},
+    }
+    await insert_once(session, CaseRow, **values)
+    found = await latest(session, row.processor, row.account, row.invoice)
+    assert found is not None
+    return found
+
+
 async def latest(session: AsyncSession, processor: str, account: str, invoice: str) -> CaseRow | None:
     """Find the latest episode of an invoice."""
     found = await session.exec(

@@ -36,6 +36,7 @@ class FailedPayment(OpenCase):
 
     episode: int = Field(default=1, exclude=True, json_schema_extra={"readOnly": True})
     event: str | None = Field(default=None, exclude=True)
+    charged_back: None = Field(default=None, exclude=True)
     carried: None = Field(default=None, exclude=True)
     waiting: tuple[()] = Field(default=(), exclude=True)
 

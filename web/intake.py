@@ -36,6 +36,7 @@ from store import cases, journal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from store.tables import CaseRow
     from web.desk import Desk
@@ -129,6 +130,43 @@ async def open_case(desk: Desk, order: OpenCase, event: str, *, revive: bool = F
     return Delivery(
         Became.ALREADY_OPEN, f"case {row.id} works on this invoice already", row.id, row.workflow_id
     )
+
+
+async def open_charged_back(desk: Desk, row: CaseRow, why: str, event: str, at: datetime) -> Delivery:
+    """Open the next case of an invoice whose payment had been recovered and is disputed now."""
+    async with desk.tools.database.begin() as session:
+        fresh = await cases.reserve_next(session, row, desk.now())
+    order = OpenCase(
+        processor=row.processor,
+        account=row.account,
+        invoice=row.invoice,
+        episode=fresh.episode,
+        livemode=row.livemode,
+        customer=row.customer,
+        amount=row.amount,
+        currency=row.currency,
+        failed_at=at,
+        campaign=row.campaign,
+        event=event,
+        charged_back=why,
+    )
+    try:
+        await desk.temporal.start_workflow(
+            contract.RECOVER_PAYMENT,
+            order,
+            id=fresh.workflow_id,
+            task_queue=desk.queue,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            search_attributes=search.pairs(search.first_attributes(order)),
+            static_summary=search.static_summary(order, desk.settings.default_campaign),
+        )
+    except WorkflowAlreadyStartedError:
+        return await _lost(desk, fresh)
+    sentence = (
+        f"case {fresh.id} is opened for invoice {row.invoice}, whose recovered payment was charged back"
+    )
+    return Delivery(Became.OPENED, sentence, fresh.id, fresh.workflow_id)
 
 
 async def _is_running(desk: Desk, row: CaseRow) -> bool:

@@ -15,7 +15,7 @@ from processors.protocol import Initiator, Report, ReportKind
 from store import attempts, cases, ledger
 from store.card_attempts import Attempt, Source
 from store.cards import Card
-from web.intake import Became, Delivery, open_case, tell
+from web.intake import Became, Delivery, open_case, open_charged_back, tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,6 +55,8 @@ async def hand_on(desk: Desk, processor: str, report: Report) -> list[Delivery]:
         rows = [row for row in rows if row.closed_at is None or (paid and row.outcome != Outcome.RECOVERED)]
     if not rows:
         return [Delivery(Became.NO_CASE, f"no case is concerned: {report.why}")]
+    if report.kind is ReportKind.DISPUTED and rows[0].outcome == Outcome.RECOVERED and rows[0].closed_at:
+        return [await open_charged_back(desk, rows[0], report.why, report.event, report.at)]
     return await tell(desk, rows, *fact)
 
 
@@ -144,6 +146,8 @@ async def _concerned(session: AsyncSession, processor: str, report: Report) -> S
         # A payment that is none of ours concerns none of our cases, whoever's it is.
         case_id = await attempts.case_of_payment(session, report.payment)
         row = await cases.get(session, case_id) if case_id else None
+        # What is said of a payment later concerns the case that a dispute of it has opened.
+        row = await cases.latest(session, processor, row.account, row.invoice) if row else None
         return [row] if row else []
     if report.subscription:
         return await cases.open_of_subscription(session, processor, report.account, report.subscription)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from campaigns.breaker import BreakerRule, opened
+from campaigns.durations import spell_moment
 from campaigns.segments import ChosenBy
 from campaigns.story import Outcome
-from store import campaigns, drafts
+from store import breakers, campaigns, drafts
 from store.accounts import Role
 from store.reports import Money, Recovery, recovery
 from store.tables import CampaignVersionRow, CaseRow
@@ -160,6 +162,19 @@ async def test_without_any_segment_the_list_says_so(studio: Studio) -> None:
     await viewer.open("/studio/campaigns")
     assert "No segments: no campaign takes failures by a segment" in viewer.shown
     assert "so that every one goes to the default, standard : 2 so far." in viewer.shown
+
+
+async def test_what_is_held_because_it_does_not_answer_is_said_above_the_list(studio: Studio) -> None:
+    viewer = await studio.signed_in("vera@example.com")
+    await viewer.open("/studio/campaigns")
+    assert "Charges are held" not in viewer.shown
+    gate = opened(BreakerRule(), studio.desk.now())
+    why = "issuers of visa cards of DE answered 'unavailable' 14 of 15 times in 10 minutes"
+    async with studio.desk.tools.database.begin() as session:
+        await breakers.open_one(session, "issuer:visa:DE", gate, by="dunwell", why=why, now=gate.since)
+    await viewer.open("/studio/campaigns")
+    assert f"issuers of visa cards of DE; {why}. Scheduled charges are let through" in viewer.shown
+    assert spell_moment(gate.until) in viewer.shown
 
 
 async def test_recovery_is_summed_up_by_campaign_arm_and_currency(studio: Studio) -> None:

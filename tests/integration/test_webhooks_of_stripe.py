@@ -172,11 +172,6 @@ async def recovered(web: WebSide, name: str, customer: str) -> CaseRow:
     [
         # Today's disputes and charges name a payment and no invoice.
         (
-            "charge.dispute.created",
-            {"object": "dispute", "charge": "ch_x", "reason": "fraudulent", "status": "needs_response"},
-            "dispute",
-        ),
-        (
             "charge.dispute.closed",
             {"object": "dispute", "charge": "ch_x", "reason": "fraudulent", "status": "lost"},
             "dispute",
@@ -199,6 +194,28 @@ async def test_money_that_goes_back_is_known_by_its_payment_and_told_to_a_person
     again = await web.case(name, "stripe")
     assert again is not None
     assert (again.outcome, again.closed_at) == (Outcome.RECOVERED, case.closed_at)
+
+
+async def test_a_dispute_of_a_recovered_payment_opens_the_next_case_of_its_invoice(web: WebSide) -> None:
+    first = await recovered(web, "in_disputed", "cus_disputed")
+    dispute = {
+        "id": "dp_1",
+        "object": "dispute",
+        "charge": "ch_x",
+        "reason": "fraudulent",
+        "status": "needs_response",
+        "amount": 2990,
+        "currency": "eur",
+        "payment_intent": "pi_in_disputed",
+    }
+    await reported(web, "evt_disputed", dispute, "charge.dispute.created")
+    await web.settled("evt_disputed", "stripe")
+    second = await web.opened("in_disputed", "stripe")
+    assert (second.episode, second.status) == (2, "needs review")
+    assert "payment pi_in_disputed is disputed: fraudulent" in second.sentence
+    await reported(web, "evt_lost", dispute | {"status": "lost"}, "charge.dispute.closed")
+    row = await web.settled("evt_lost", "stripe")
+    assert (row.case_id, await web.late_facts(first.id)) == (second.id, [])
 
 
 async def test_a_refund_of_one_payment_disturbs_no_other_case_of_the_customer(web: WebSide) -> None:

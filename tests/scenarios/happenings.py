@@ -19,10 +19,11 @@ from temporalio.service import RPCError, RPCStatusCode
 import contract
 import keys
 import search
+from campaigns import breaker
 from moves import begin_move
 from processors.protocol import SubscriptionChange
 from settings import load_settings
-from store import campaigns, engagement, switches
+from store import breakers, campaigns, engagement, switches
 from store import moves as stored_moves
 from tests.scenarios.timeline import read_offset
 from tests.scenarios.world import ACCOUNT, CARD, CUSTOMER, PROCESSOR
@@ -86,6 +87,7 @@ async def happen(world: World, timeline: Timeline, handle: Case, happening: Happ
         await world.stop_workers()
     for name, how in happening.switch.items():
         await _turn(world, name, stop=how == "stop", now=now)
+    await _break(world, happening, now)
     world.sender.behaviour |= happening.sender
     await _read_mails(world, handle, happening, now)
     if happening.publish:
@@ -108,6 +110,24 @@ async def happen(world: World, timeline: Timeline, handle: Case, happening: Happ
     if happening.reported:
         answer = await _report_again(world, timeline, happening.reported)
     return answer
+
+
+async def _break(world: World, happening: Happening, now: datetime) -> None:
+    """Let other cases' charges go unanswered, and let a person hold what does not answer, or let it go on."""
+    rule = world.tools.breaker
+    assert rule is not None
+    by, why = "ops@example.com", "held by ops@example.com"
+    async with world.tools.database.begin() as session:
+        for number in range(happening.unanswered):
+            route = breakers.Route(PROCESSOR, ACCOUNT)
+            await breakers.count(session, route, f"case_of_another_{number}", now, away=True)
+        for name, how in happening.breaker.items():
+            if how == "open":
+                await breakers.open_one(session, name, breaker.opened(rule, now), by=by, why=why, now=now)
+            else:
+                row = await breakers.hold(session, name)
+                assert row is not None, f"{name} is not held"
+                breakers.close(session, row, by=by, why=why, now=now)
 
 
 async def _read_mails(world: World, handle: Case, happening: Happening, now: datetime) -> None:

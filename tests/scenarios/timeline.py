@@ -123,6 +123,10 @@ class Happening(Part):
     during: str | None = Field(default=None, description="A charge (day-3.charge) that is then under way.")
     workers: Literal["stop", "start", "start as a test installation"] | None = None
     switch: dict[str, Literal["stop", "release"]] = {}
+    breaker: dict[str, Literal["open", "close"]] = {}
+    unanswered: int = Field(
+        default=0, description="So many charges of other cases the processor did not answer."
+    )
     sender: dict[str, Literal["refused", "taken", "answer lost"]] = {}
     opened: str | None = Field(default=None, description="A mail (day-1.message) that the customer opens.")
     clicked: str | None = Field(default=None, description="A mail whose link the customer follows.")

@@ -13,12 +13,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from campaigns.changes import ChangeName
 from campaigns.document import Campaign
+from campaigns.durations import spell_moment
 from campaigns.editing import edit
 from campaigns.grammar import Name
 from campaigns.reading import read_campaign
 from campaigns.words import also_takes, takes_in_words
 from errors import BadCampaign, BadInput, Conflict
-from store import drafts, reports
+from store import breakers, drafts, reports
 from store.accounts import Role
 from store.campaigns import LIBRARY
 from store.drafts import Drafted
@@ -70,6 +71,7 @@ async def campaigns(request: Request, desk: AtDesk, person: Viewer) -> Response:
         rows = await reports.published(session)
         sums = await reports.recovery(session)
         begun = await drafts.listing(session)
+        held = await breakers.open_ones(session)
     read = await asyncio.to_thread(lambda: [(row, read_version(row)) for row in rows])
     listed = _in_order_of_asking(read, sums, begun, desk.tools.default_campaign)
     names = {row.name for row in rows}
@@ -81,6 +83,7 @@ async def campaigns(request: Request, desk: AtDesk, person: Viewer) -> Response:
         segments=sum(item.place is not None for item in listed),
         untaken=sum(item.untaken for item in listed),
         default=desk.tools.default_campaign,
+        held=[(breakers.subject(row.name), row.why, spell_moment(row.until)) for row in held],
         may_edit=person.role.allows(Role.EDITOR),
     )
 
