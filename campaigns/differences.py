@@ -162,6 +162,8 @@ WHOLE: Words = {
     "retries": ("most scheduled charges in one case", spell),
     "extra_charges": ("charges besides the steps", spell),
     "spacing": ("least time between two mails", spell),
+    "mails_a_week": ("most mails to a customer in a week", _any),
+    "on_new_card": ("charged at once with a new card", spell),
 }
 TAKES: Words = {
     "priority": ("priority", spell),

@@ -13,7 +13,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 from sqlmodel import SQLModel
 
-from store import ledger_tables, studio_tables, tables
+from store import ledger_tables, studio_tables, tables, turns
 from store.database import BUSY_SECONDS
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
 FOLDER = Path(__file__).resolve().parent / "migrations"
-for table in (tables.CaseRow, studio_tables.AccountRow, ledger_tables.CardRow):
+for table in (tables.CaseRow, studio_tables.AccountRow, ledger_tables.CardRow, turns.TurnRow):
     assert table.metadata is SQLModel.metadata
 
 
