@@ -88,10 +88,17 @@ def _goes_on(story: Story, now: datetime) -> bool:
     return not (paused or story.review or story.unsettled or story.under_way or story.promise_at)
 
 
-def charged_instead(campaign: Campaign, story: Story, others: Sequence[Story]) -> str | None:
-    """Name the case that a new card is charged for in place of this one; None where this one is charged."""
-    if campaign.on_new_card == "all" or not others:
+def charged_instead(
+    campaign: Campaign, story: Story, others: Sequence[Story], charged: str | None = None
+) -> str | None:
+    """Name the case that a new card is charged for in place of this one; None where this one is charged.
+
+    ``charged`` is one that has been charged with it already, and may have ended by that.
+    """
+    if campaign.on_new_card == "all":
         return None
+    if charged is not None:
+        return charged
     choose = min if campaign.on_new_card == "oldest first" else max
     chosen = choose((story, *others), key=place)
     return None if chosen.case_id == story.case_id else chosen.case_id
