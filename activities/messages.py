@@ -249,10 +249,16 @@ class MessageActivities(StepActivities):
     async def _left_unsaid(self, at: Stand, story: Story, step: Plan, unsaid: Unsaid) -> Report:
         if unsaid.wait is not None:
             return await self._held(at, step.id, unsaid.wait, unsaid.why)
-        if unsaid.dropped:
-            return await self._settled(at, story, step, Result(messages.DROPPED, unsaid.why))
+        # Passed and not done: whoever was not told of the end by this mail is told before it comes.
         story = story.model_copy(update={"passed": (*story.passed, step.id), "hold": None})
-        return await self._conclude(at, story, f"mail '{step.template}' is not sent: {unsaid.why}")
+        line = f"mail '{step.template}' is not sent: {unsaid.why}"
+        async with self._tools.database.begin() as session:
+            await messages.claim(session, story.case_id, step.id, step.template or "", at.now)
+            row = await messages.get(session, story.case_id, step.id)
+            assert row is not None
+            row.state, row.detail, row.settled_at = messages.DROPPED, unsaid.why, at.now
+            session.add(row)
+            return await conclude(session, at.campaign, story, at.now, [line])
 
     def _addressee(
         self,

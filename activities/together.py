@@ -36,11 +36,10 @@ TAKEN = "another case of this customer is being charged or written about"
 
 @dataclass(frozen=True)
 class Unsaid:
-    """Why a message is not sent now: it waits for ``wait``, is passed over, or is dropped as no longer true."""
+    """Why a message or a charge is not made now; ``wait`` None: nor at another time, with this case."""
 
     why: str
     wait: timedelta | None = None
-    dropped: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ async def why_unsaid(
         return None
     why = f"the customer has had {at.campaign.mails_a_week} mails within a week, as many as there may be"
     if step.not_after and free_at >= step.not_after and step.id != NOTICE:
-        return Unsaid(f"{why}, and it would not be true any more when there may be another", dropped=True)
+        return Unsaid(f"{why}, and it would not be true any more when there may be another")
     return Unsaid(why, free_at - at.now)
 
 

@@ -27,10 +27,11 @@ async def three(story: Several) -> None:
         await story.fail(name, f"+{number}h")
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 async def test_the_oldest_is_paid_and_the_rest_go_on_at_the_next_level(
-    skipping: WorkflowEnvironment, databases: Databases, tmp_path: Path
+    skipping: WorkflowEnvironment, databases: Databases, tmp_path: Path, kind: str
 ) -> None:
-    async with several(skipping, databases.fresh("sqlite"), tmp_path) as story:
+    async with several(skipping, databases.fresh(kind), tmp_path) as story:
         await three(story)
         await story.reach("+1d30m", "+1d1h30m", "+1d2h30m", "+3d30m", "+3d1h30m", "+3d2h30m")
         first = story.world.sender.book[0].mail.text
@@ -110,6 +111,23 @@ async def test_a_new_card_is_charged_by_the_policy_one_after_the_other(
         # The others keep their own schedule, with the new card.
         await story.reach("+3d30m", "+3d1h30m", "+3d2h30m")
         assert await story.outcomes() == dict.fromkeys(("a", "b", "c"), "recovered")
+
+
+async def test_an_end_waits_for_the_last_notice_where_the_week_s_mails_are_used_up(
+    skipping: WorkflowEnvironment, databases: Databases, tmp_path: Path
+) -> None:
+    steps = [
+        {"id": f"day-{number}", "after": f"{number} days", "message": "payment_failed"} for number in (1, 3)
+    ]
+    end = {"after": "4 days", "action": "cancel_now"}
+    more = {"campaign": {"mails_a_week": 1, "steps": steps, "end": end}}
+    async with several(skipping, databases.fresh("sqlite"), tmp_path, **more) as story:
+        await story.fail("a")
+        await story.reach("+1d1m", "+3d1m", "+4d1m", "+8d1m", "+8d23h")
+        assert await story.mails() == ["+1d a day-1.message", "+8d a end.notice"]
+        assert await story.outcomes() == {"a": None}
+        await story.reach("+9d2m")
+        assert await story.outcomes() == {"a": "exhausted"}
 
 
 async def test_a_customer_gets_no_more_mails_in_a_week_than_are_set(
