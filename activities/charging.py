@@ -10,7 +10,7 @@ from temporalio import activity
 
 import contract
 import keys
-from activities import breaking, claims
+from activities import breaking, claims, together
 from activities.conversation import acting, network_of, reading
 from activities.findings import (
     learn_from_charge,
@@ -38,6 +38,7 @@ from processors.protocol import (
 from store import attempts, cases, switches
 
 if TYPE_CHECKING:
+    from activities.together import Unsaid
     from campaigns.story import Plan
     from store.cards import Card
     from store.ledger import Claim
@@ -82,11 +83,21 @@ class ChargeActivities(Imagining):
             return await self._conclude(at, left_to_processor(story, step.id), line)
         if invoice.pending:
             return await self._held(at, step.id, UNAVAILABLE_HOLD, "another payment of it is being processed")
+        if step.trigger is Trigger.CARD_UPDATED and not await self._in_doubt(at, step):
+            async with self._tools.database.read() as session:
+                unsaid = await together.why_not_charged(session, at, story, step)
+            if unsaid is not None:
+                return await self._left(at, story, step, unsaid)
         card = await claims.card_of(self._tools, story, invoice, step.method)
         held = await breaking.held(self._tools, at, step, breaking.route_of(story, card).of_issuer)
         if held:
             return await self._held(replace(at, story=story), step.id, held.until - at.now, held.why)
-        attempt, decision = await self._claim(at, story, step, card)
+        claimed = await self._claim(at, story, step, card)
+        if claimed is None:
+            if await self._in_doubt(at, step):
+                return await self._unsettled(at, step, together.TAKEN)
+            return await self._held(at, step.id, together.a_moment(story), together.TAKEN)
+        attempt, decision = claimed
         if not decision.granted:
             return await self._refused(at, story, step, decision)
         answer = await self._charge(at, attempt)
@@ -96,10 +107,11 @@ class ChargeActivities(Imagining):
 
     async def _claim(
         self, at: Stand, story: Story, step: Plan, card: Card | None
-    ) -> tuple[AttemptRow, Claim]:
+    ) -> tuple[AttemptRow, Claim] | None:
         """Claim the attempt; one that is in doubt is settled by what the read has just shown.
 
-        The budget of the card is looked at, and used up, in the same transaction.
+        The customer's turn is taken, and the budget of the card looked at and used up, in the same
+        transaction; None where another case of the customer has the turn.
 
         After a stored server error the processor would repeat that error for the same key. The read
         shows no payment, so it is proven that nothing was charged, and the key's suffix is raised. The
@@ -107,6 +119,8 @@ class ChargeActivities(Imagining):
         """
         trigger = step.trigger or Trigger.SCHEDULE
         async with self._tools.database.begin() as session:
+            if not await together.take_turn(session, story, step.id):
+                return None
             row = await attempts.claim(session, story, step.id, trigger, step.method, at.now)
             if row.state == attempts.NOT_MADE and row.doubt == attempts.NOT_SENT:
                 row.state, row.doubt, row.claimed_at = attempts.SENDING, None, at.now
@@ -118,6 +132,7 @@ class ChargeActivities(Imagining):
                 row.doubt, row.claimed_at = None, at.now
                 session.add(row)
             if row.state != attempts.SENDING:
+                await together.give_turn_back(session, story, step.id)
                 return row, claims.UNLIMITED
             decision = await claims.claim(session, story, row, card, self._tools.rules, at.now)
             if decision.granted:
@@ -125,7 +140,15 @@ class ChargeActivities(Imagining):
             else:
                 row.state, row.doubt = attempts.NOT_MADE, attempts.NOT_SENT
                 session.add(row)
+                await together.give_turn_back(session, story, step.id)
         return row, decision
+
+    async def _left(self, at: Stand, story: Story, step: Plan, unsaid: Unsaid) -> Report:
+        """Leave a charge of a new card to another case of the customer: for a moment, or for good."""
+        if unsaid.wait is not None:
+            return await self._held(at, step.id, unsaid.wait, unsaid.why)
+        passed = story.model_copy(update={"pending": None, "passed": (*story.passed, step.id), "hold": None})
+        return await self._conclude(at, passed, unsaid.why)
 
     async def _refused(self, at: Stand, story: Story, step: Plan, decision: Claim) -> Report:
         """Leave a charge out that a network's limit or word forbids; the ledger has it with its reason."""
@@ -153,6 +176,7 @@ class ChargeActivities(Imagining):
                     row.state, row.doubt = attempts.NOT_MADE, attempts.NOT_SENT
                     session.add(row)
                     await claims.give_back(session, row, "it never left us", at.now)
+                    await together.give_turn_back(session, story, row.attempt)
             raise
         except AnswerLost as error:
             async with self._tools.database.begin() as session:
@@ -170,6 +194,7 @@ class ChargeActivities(Imagining):
             session.add(row)
             await claims.settle(session, row, answer, self._tools.rules, at.now)
             await breaking.note_answer(session, self._tools, at, card, None)
+            await together.give_turn_back(session, story, row.attempt)
             return await conclude(session, at.campaign, with_bank(story, row, at.now), at.now, [line])
 
     async def _settled(
@@ -181,6 +206,7 @@ class ChargeActivities(Imagining):
                 row.state, row.settled_at = attempts.NOT_MADE, at.now
                 session.add(row)
                 await claims.give_back(session, row, "there was nothing to pay", at.now)
+                await together.give_turn_back(session, story, row.attempt)
             return await self._conclude(at, without_attempt(story, row.attempt))
         verdict = None
         if answer.result is ChargeResult.DECLINED:
@@ -195,6 +221,7 @@ class ChargeActivities(Imagining):
         async with self._tools.database.begin() as session:
             await self._write_down(session, at, row, answer, verdict, card)
             await breaking.note_answer(session, self._tools, at, card, verdict)
+            await together.give_turn_back(session, story, row.attempt)
             story = await claims.with_budget(session, story, card, self._tools.rules, at.now)
             report = await conclude(session, at.campaign, story, at.now, [line])
         log.info(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parseaddr
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,11 @@ from temporalio import activity
 
 import contract
 import keys
-from activities import retriers
-from activities.findings import learn_from_invoice
+from activities import retriers, together
+from activities.findings import is_paid, learn_from_invoice
 from activities.standing import Stand, StepActivities, hold_everybody, release, stand
 from activities.telling import Addressee, facts_of
+from activities.together import Unsaid
 from activities.tools import (
     STOPPED_HOLD,
     UNAVAILABLE_HOLD,
@@ -25,8 +26,9 @@ from activities.tools import (
 )
 from activities.turn import as_stored, conclude, course_of, flagged, ids, judged
 from campaigns.planner import plan
-from campaigns.schedule import NOTICE
+from campaigns.schedule import FAREWELL, NOTICE
 from campaigns.story import Action, Story
+from campaigns.together import level_of
 from contract import Order, Report
 from errors import (
     AnswerLost,
@@ -40,10 +42,14 @@ from errors import (
     SenderKeyRejected,
     SenderUnavailable,
 )
+from messaging.facts import Owed
 from messaging.protocol import Mail
-from store import attempts, customers, journal, messages, switches
+from processors.protocol import InvoiceState
+from store import attempts, cases, customers, journal, messages, switches
 
 if TYPE_CHECKING:
+    from sqlmodel.ext.asyncio.session import AsyncSession
+
     from campaigns.story import Plan
     from processors.protocol import Invoice
     from store.tables import CustomerRow
@@ -68,10 +74,9 @@ class MessageActivities(StepActivities):
     async def send_message(self, order: Order) -> Report:
         """Send one message, once, and only while what it says is true."""
         assert order.plan is not None
-        sender = self._tools.sender
-        at = await stand(self._tools, order, switches.MESSAGES, switches.of_sender(sender.name))
+        at = await stand(self._tools, order, switches.MESSAGES, switches.of_sender(self._tools.sender.name))
         step = at.next
-        if step.action is not Action.MESSAGE or step.id != order.plan.id or (step.at and step.at > at.now):
+        if _is_not_due(at, order.plan.id):
             return await self._conclude(at, at.story)
         if step.not_after and at.now >= step.not_after and step.id != NOTICE:
             return await self._settled(
@@ -80,7 +85,7 @@ class MessageActivities(StepActivities):
         if at.stop:
             return await self._held(at, step.id, STOPPED_HOLD, at.stop)
         try:
-            story, invoice = await self._read(at)
+            story, invoice, owed = await self._read(at, step)
         except (ProcessorUnavailable, AnswerLost, ProcessorKeyRejected) as error:
             if not is_last_try():
                 raise try_again(error) from error
@@ -89,21 +94,7 @@ class MessageActivities(StepActivities):
             raise give_up(error) from error
         if (story.ending and not at.story.ending) or (story.pending and not at.story.pending):
             return await self._conclude(at, story)
-        try:
-            result = await self._send(at, story, step, invoice)
-        except SenderKeyRejected as error:
-            await hold_everybody(self._tools, switches.of_sender(sender.name), str(error), at.now)
-            return await self._held(at, step.id, STOPPED_HOLD, f"the mail sender rejected our key: {error}")
-        except SenderUnavailable as error:
-            if not is_last_try():
-                raise try_again(error) from error
-            return await self._held(
-                at, step.id, UNAVAILABLE_HOLD, f"the mail sender was not to be reached: {error}"
-            )
-        except BadInput as error:
-            raise give_up(error) from error
-        await release(self._tools, at, switches.of_sender(sender.name))
-        return await self._settled(at, story, step, result)
+        return await self._say(at, story, step, invoice, owed)
 
     @activity.defn(name=contract.SET_ACCESS)
     async def set_access(self, order: Order) -> Report:
@@ -132,9 +123,33 @@ class MessageActivities(StepActivities):
 
     # --- parts ---------------------------------------------------------------------------------
 
-    async def _read(self, at: Stand) -> tuple[Story, Invoice]:
+    async def _say(
+        self, at: Stand, story: Story, step: Plan, invoice: Invoice, owed: tuple[Owed, ...]
+    ) -> Report:
+        sender = self._tools.sender
+        try:
+            result = await self._send(at, story, step, invoice, owed)
+        except SenderKeyRejected as error:
+            await hold_everybody(self._tools, switches.of_sender(sender.name), str(error), at.now)
+            return await self._held(at, step.id, STOPPED_HOLD, f"the mail sender rejected our key: {error}")
+        except SenderUnavailable as error:
+            if not is_last_try():
+                raise try_again(error) from error
+            return await self._held(
+                at, step.id, UNAVAILABLE_HOLD, f"the mail sender was not to be reached: {error}"
+            )
+        except BadInput as error:
+            raise give_up(error) from error
+        if isinstance(result, Unsaid):
+            return await self._left_unsaid(at, story, step, result)
+        await release(self._tools, at, switches.of_sender(sender.name))
+        return await self._settled(at, story, step, result)
+
+    async def _read(self, at: Stand, step: Plan) -> tuple[Story, Invoice, tuple[Owed, ...]]:
+        """Read the case's invoice, and all that the customer owes where it is more than that one."""
         story = at.story
         invoice = await self._tools.processor(story.processor).read_invoice(story.account, story.invoice)
+        owed = await self._owed(story, step, invoice)
         async with self._tools.database.begin() as session:
             rows = await attempts.all_of(session, story.case_id)
             await customers.keep(
@@ -148,22 +163,53 @@ class MessageActivities(StepActivities):
                 locale=invoice.customer.locale,
                 timezone=invoice.customer.timezone,
             )
-        return learn_from_invoice(story, invoice, rows, at.now), invoice
+        return learn_from_invoice(story, invoice, rows, at.now), invoice, owed
 
-    async def _send(self, at: Stand, story: Story, step: Plan, invoice: Invoice) -> Result:
-        """Claim, render, hand over; what an earlier try left behind decides whether it may be repeated."""
+    async def _owed(self, story: Story, step: Plan, invoice: Invoice) -> tuple[Owed, ...]:
+        """List what the customer owes, oldest first, as it is now; nothing where no other invoice is open."""
+        async with self._tools.database.read() as session:
+            rows = await cases.beside(session, story)
+        processor = self._tools.processor(story.processor)
+        found = []
+        for row in rows:
+            try:
+                other = await processor.read_invoice(row.account, row.invoice)
+            except NotKnown:
+                # Its own case finds that out, and tells a person.
+                continue
+            if other.state is InvoiceState.OPEN and not is_paid(other):
+                since = row.failed_at or story.failed_at
+                found.append((since, Owed(other.number, other.amount, other.currency, since)))
+        if found and step.id != FAREWELL:
+            own = Owed(invoice.number, invoice.amount, invoice.currency, story.failed_at)
+            found.append((story.failed_at, own))
+        return tuple(owed for _, owed in sorted(found, key=lambda one: one[0]))
+
+    async def _send(
+        self, at: Stand, story: Story, step: Plan, invoice: Invoice, owed: tuple[Owed, ...]
+    ) -> Result | Unsaid:
+        """Claim, render, hand over; what an earlier try left behind decides whether it may be repeated.
+
+        Whether another case of the customer has the word is looked at in the same transaction.
+        """
         sender = self._tools.sender
         async with self._tools.database.begin() as session:
             customer = await customers.get(session, story.processor, story.account, story.customer)
             why_not = _undeliverable(customer)
             if why_not is not None or customer is None or customer.email is None:
                 return Result(messages.FAILED, why_not or "the customer has no address")
-            mail = self._mail(at, story, step, invoice, customer)
+            addressee = self._addressee(at, story, step, invoice, customer, owed)
             if story.shadow:
+                self._mail(at, story, step, addressee, customer)
                 return Result(messages.SHADOW, "written by a case in shadow, and handed to nobody")
-            template = step.template or ""
+            so_far = await together.conversation(session, story, step.id, at.now)
+            if unsaid := await self._why_unsaid(session, at, story, step, so_far):
+                return unsaid
+            addressee = replace(addressee, told_before=so_far.heard is not None)
+            mail = self._mail(at, story, step, addressee, customer)
+            level = level_of(at.campaign, step.id)
             fresh = await messages.claim(
-                session, story.case_id, step.id, template, at.now, sender=sender.name
+                session, story.case_id, step.id, step.template or "", at.now, sender=sender.name, level=level
             )
             row = await messages.get(session, story.case_id, step.id)
             assert row is not None
@@ -188,12 +234,51 @@ class MessageActivities(StepActivities):
             async with self._tools.database.begin() as session:
                 row.state = messages.WAITING
                 session.add(row)
+                await together.give_turn_back(session, story, step.id)
             raise
         return Result(messages.SENT, mail.subject, receipt.reference)
 
-    def _mail(self, at: Stand, story: Story, step: Plan, invoice: Invoice, customer: CustomerRow) -> Mail:
+    async def _why_unsaid(
+        self, session: AsyncSession, at: Stand, story: Story, step: Plan, so_far: together.Conversation
+    ) -> Unsaid | None:
+        """Take the customer's turn, and say why it is not this message's; one that may be out keeps it."""
+        row = await messages.get(session, story.case_id, step.id)
+        if row is not None and row.state not in {messages.WAITING, messages.SENDING}:
+            return None
+        if not await together.take_turn(session, story, step.id):
+            return Unsaid(together.TAKEN, together.a_moment(story))
+        if row is not None and row.state == messages.SENDING:
+            return None
+        unsaid = await together.why_unsaid(session, at, story, step, so_far)
+        if unsaid is not None:
+            await together.give_turn_back(session, story, step.id)
+        return unsaid
+
+    async def _left_unsaid(self, at: Stand, story: Story, step: Plan, unsaid: Unsaid) -> Report:
+        if unsaid.wait is not None:
+            return await self._held(at, step.id, unsaid.wait, unsaid.why)
+        # Passed and not done: whoever was not told of the end by this mail is told before it comes.
+        story = story.model_copy(update={"passed": (*story.passed, step.id), "hold": None})
+        line = f"mail '{step.template}' is not sent: {unsaid.why}"
+        async with self._tools.database.begin() as session:
+            await messages.claim(session, story.case_id, step.id, step.template or "", at.now)
+            row = await messages.get(session, story.case_id, step.id)
+            assert row is not None
+            row.state, row.detail, row.settled_at = messages.DROPPED, unsaid.why, at.now
+            session.add(row)
+            return await conclude(session, at.campaign, story, at.now, [line])
+
+    def _addressee(
+        self,
+        at: Stand,
+        story: Story,
+        step: Plan,
+        invoice: Invoice,
+        customer: CustomerRow,
+        owed: tuple[Owed, ...],
+    ) -> Addressee:
         card = invoice.card if invoice.card and story.method in {None, invoice.card.id} else None
-        addressee = Addressee(
+        return Addressee(
             locale=customer.locale or "en",
             company=parseaddr(self._tools.mail_from)[0] or "Billing",
             link=self._tools.link(keys.message_id(story.case_id, step.id), at.now),
@@ -202,7 +287,10 @@ class MessageActivities(StepActivities):
             card_network=card.network if card else None,
             card_last4=card.last4 if card else None,
             confirm_link=invoice.confirm_url,
+            all_owed=owed,
         )
+
+    def _mail(self, at: Stand, story: Story, step: Plan, addressee: Addressee, customer: CustomerRow) -> Mail:
         facts = facts_of(at.campaign, story, step.id, at.now, addressee)
         rendered = self._tools.renderer.render(step.template or "", facts)
         from_name, from_address = parseaddr(self._tools.mail_from)
@@ -232,6 +320,7 @@ class MessageActivities(StepActivities):
         if result.state in {messages.FAILED, messages.UNKNOWN}:
             story = flagged(story, f"mail {result.state}")
         async with self._tools.database.begin() as session:
+            await together.give_turn_back(session, story, step.id)
             values = {"state": result.state, "sender": self._tools.sender.name}
             await messages.claim(session, story.case_id, step.id, step.template or "", at.now, **values)
             row = await messages.get(session, story.case_id, step.id)
@@ -261,6 +350,11 @@ class MessageActivities(StepActivities):
             detail=reason.strip(": ") or None,
         )
         return report
+
+
+def _is_not_due(at: Stand, message: str) -> bool:
+    step = at.next
+    return step.action is not Action.MESSAGE or step.id != message or bool(step.at and step.at > at.now)
 
 
 def _undeliverable(customer: CustomerRow | None) -> str | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from campaigns.declines import Ask
 from campaigns.due import access_changes_at, next_charge_at
 from campaigns.schedule import FAREWELL, end_at
-from messaging.facts import Asked, Facts
+from messaging.facts import Asked, Facts, Owed
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,7 +21,11 @@ ASKS: dict[Ask, Asked] = {Ask.NOTHING: "nothing", Ask.NEW_CARD: "new card", Ask.
 
 @dataclass(frozen=True)
 class Addressee:
-    """What the processor and the settings know of whom a message goes to, and the links that it holds."""
+    """What the processor and the settings know of whom a message goes to, and the links that it holds.
+
+    ``all_owed`` is all that they owe, where that is more than the case's invoice; ``told_before`` says that
+    another case of theirs has named it.
+    """
 
     locale: str
     company: str
@@ -31,6 +35,8 @@ class Addressee:
     card_network: str | None = None
     card_last4: str | None = None
     confirm_link: str | None = None
+    all_owed: tuple[Owed, ...] = ()
+    told_before: bool = False
 
 
 def facts_of(campaign: Campaign, story: Story, action: str, now: datetime, addressee: Addressee) -> Facts:
@@ -40,7 +46,7 @@ def facts_of(campaign: Campaign, story: Story, action: str, now: datetime, addre
     """
     after = story.model_copy(update={"done": {**story.done, action: now}})
     ended = story.ending is not None
-    reminded = any(done.endswith(".message") for done in story.done)
+    reminded = addressee.told_before or any(done.endswith(".message") for done in story.done)
     return Facts(
         customer_name=addressee.name,
         amount=story.amount,
@@ -63,4 +69,5 @@ def facts_of(campaign: Campaign, story: Story, action: str, now: datetime, addre
         link=addressee.link,
         confirm_link=addressee.confirm_link,
         reminder=reminded and action != FAREWELL,
+        all_owed=addressee.all_owed,
     )

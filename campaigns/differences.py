@@ -164,6 +164,8 @@ WHOLE: Words = {
     "backup_card": ("another stored card after a hard decline", spell),
     "extra_charges": ("charges besides the steps", spell),
     "spacing": ("least time between two mails", spell),
+    "mails_a_week": ("most mails to a customer in a week", _any),
+    "on_new_card": ("charged at once with a new card", spell),
 }
 TAKES: Words = {
     "priority": ("priority", spell),

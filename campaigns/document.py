@@ -219,6 +219,16 @@ class Campaign(Part):
     spacing: Duration = Field(
         default=timedelta(hours=12), description="Least time between two mails to one customer."
     )
+    mails_a_week: int | None = Field(
+        default=None,
+        ge=1,
+        le=20,
+        description="Most mails to one customer in seven days, over all their cases; left out, no limit.",
+    )
+    on_new_card: Literal["all", "oldest first", "newest first"] = Field(
+        default="all",
+        description="Which of a customer's open invoices are charged at once when they give a new card.",
+    )
     calendar: Calendar = Calendar()
     promise: Promise | None = Field(
         default=None, description="Days that a customer may promise to pay on; left out, none is offered."

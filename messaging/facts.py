@@ -20,6 +20,16 @@ Asked = Literal["nothing", "new card", "confirm"]
 
 
 @dataclass(frozen=True)
+class Owed:
+    """One invoice that a customer owes: an amount in minor units, open since its payment failed."""
+
+    number: str | None
+    amount: int
+    currency: str
+    since: datetime
+
+
+@dataclass(frozen=True)
 class Facts:
     """What one message may say.
 
@@ -27,7 +37,8 @@ class Facts:
     ``ends_at`` and ``access_changes_at`` are None where nothing of the kind is planned, and the texts
     then say so or keep silent. ``card_network`` and ``card_last4`` are as the processor writes them.
     ``link`` leads to the page where a card can be changed, ``confirm_link`` to the bank's confirmation.
-    Moments are aware; they are written as days in ``timezone``, else in UTC.
+    ``all_owed`` is all that the customer owes, oldest first, where that is more than this one payment (and, in
+    a receipt, what is still owed after it). Moments are aware; they are written as days in ``timezone``, else in UTC.
     """
 
     customer_name: str | None
@@ -51,6 +62,7 @@ class Facts:
     link: str
     confirm_link: str | None
     reminder: bool
+    all_owed: tuple[Owed, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a moment without a zone, which would be written as the wrong day."""
@@ -70,6 +82,15 @@ class Facts:
             return write_day(moment, days, self.timezone) if moment else None
 
         return {
+            "all_owed": [
+                {
+                    "number": single_line(owed.number or "") or None,
+                    "amount": write_money(owed.amount, owed.currency, self.locale),
+                    "since": day(owed.since),
+                }
+                for owed in self.all_owed
+            ],
+            "sum_owed": self._total(),
             "customer_name": plain_name(self.customer_name),
             "amount": write_money(self.amount, self.currency, self.locale),
             "company": single_line(self.company),
@@ -89,3 +110,10 @@ class Facts:
             "confirm_link": self.confirm_link or None,
             "reminder": self.reminder,
         }
+
+    def _total(self) -> str | None:
+        """Sum up what is owed, each currency by itself; None where it is this one payment only."""
+        sums: dict[str, int] = {}
+        for owed in self.all_owed:
+            sums[owed.currency] = sums.get(owed.currency, 0) + owed.amount
+        return " + ".join(write_money(sums[name], name, self.locale) for name in sorted(sums)) or None

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from messaging.facts import Asked, Facts
+from messaging.facts import Asked, Facts, Owed
 from messaging.wording import FALLBACK, tags
 
 if TYPE_CHECKING:
@@ -42,7 +42,14 @@ TOLD = (
     False,
     True,
 )
+SEVERAL = (False, True, False, False, True, False, True, False, False, False, True)
 CHANGES = (True, False, False, True, True, False, True, False, True, False, False, True, False)
+# What a customer owes beside the payment that a mail is about, and the payment itself.
+OTHERS = (
+    Owed("INV-0042", 4900, "EUR", DAY),
+    Owed(None, 1250, "EUR", DAY + timedelta(days=1)),
+    Owed("INV-0057", 900, "CHF", DAY + timedelta(days=4)),
+)
 UNKNOWN: dict[str, Any] = dict.fromkeys(
     ("customer_name", "invoice_number", "card_network", "card_last4", "confirm_link")
 )
@@ -69,6 +76,7 @@ def sample_facts(  # noqa: PLR0913 - one argument for each thing that a preview 
     access_changes_at: datetime | None = None,
     confirm_link: str | None = None,
     reminder: bool = False,
+    all_owed: tuple[Owed, ...] = (),
 ) -> Facts:
     """Make facts for a preview; what is not given is plausible, and nothing is planned.
 
@@ -98,12 +106,14 @@ def sample_facts(  # noqa: PLR0913 - one argument for each thing that a preview 
         link=link,
         confirm_link=confirm_link or (link if ask == "confirm" else None),
         reminder=reminder,
+        all_owed=all_owed,
     )
 
 
 def situations(locale: str) -> Iterator[Facts]:
     """Give facts for every situation in which a customer may be, with and without what may be lacking."""
     ends, known, changes, told = map(itertools.cycle, (ENDS, KNOWN, CHANGES, TOLD))
+    several = itertools.cycle(SEVERAL)
     actions = itertools.cycle(ACTIONS)
     for ask, has_card, charge, access, reminder in itertools.product(
         ASKED, (True, False), (True, False), ("full", "limited", "blocked"), (True, False)
@@ -119,6 +129,7 @@ def situations(locale: str) -> Iterator[Facts]:
             access=access,
             access_changes_at=DAY + timedelta(days=14) if next(changes) else None,
             reminder=reminder,
+            all_owed=OTHERS if next(several) else (),
         )
         # The processor does not always tell who the customer is, which card it is, or where to confirm.
         yield facts if next(known) else replace(facts, **UNKNOWN)

@@ -8,7 +8,7 @@ from sqlmodel import col, select
 
 import keys
 from store.database import insert_once
-from store.tables import AttemptRow
+from store.tables import AttemptRow, CaseRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,6 +88,28 @@ async def in_doubt(session: AsyncSession, case_id: str, attempt: str | None = No
     if attempt is not None:
         wanted = wanted.where(AttemptRow.attempt == attempt)
     return (await session.exec(wanted.limit(1))).first() is not None
+
+
+async def of_another(session: AsyncSession, story: Story, attempt: str) -> str | None:
+    """Name another case of the customer that has made an attempt of this name since this case's failure.
+
+    Such a name is that of a new card, which all their cases hear of.
+    """
+    found = await session.exec(
+        select(AttemptRow.case_id)
+        .join(CaseRow, col(AttemptRow.case_id) == col(CaseRow.id))
+        .where(
+            CaseRow.processor == story.processor,
+            CaseRow.account == story.account,
+            CaseRow.customer == story.customer,
+            CaseRow.id != story.case_id,
+            AttemptRow.attempt == attempt,
+            AttemptRow.state != NOT_MADE,
+            col(AttemptRow.claimed_at) >= story.failed_at,
+        )
+        .limit(1)
+    )
+    return found.first()
 
 
 async def all_of(session: AsyncSession, case_id: str) -> Sequence[AttemptRow]:

@@ -108,6 +108,21 @@ async def open_of_customer(
     return await _open(session, processor, account, col(CaseRow.customer) == customer)
 
 
+async def beside(session: AsyncSession, story: Story) -> Sequence[CaseRow]:
+    """List what else the customer of a case owes: their other cases that are open and worked, oldest first."""
+    rows = await open_of_customer(session, story.processor, story.account, story.customer)
+    return [
+        row
+        for row in rows
+        if row.id != story.case_id
+        and row.story
+        and row.outcome is None
+        and row.livemode == story.livemode
+        # What is only imagined says nothing, and charges nothing.
+        and not row.shadow
+    ]
+
+
 async def open_of_subscription(
     session: AsyncSession, processor: str, account: str, subscription: str
 ) -> Sequence[CaseRow]:

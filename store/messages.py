@@ -8,7 +8,7 @@ from sqlmodel import col, select
 
 import keys
 from store.database import insert_once
-from store.tables import MessageRow
+from store.tables import CaseRow, MessageRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,6 +65,25 @@ async def latest_sent(session: AsyncSession, case_id: str) -> MessageRow | None:
         .limit(1)
     )
     return found.first()
+
+
+async def to_customer(
+    session: AsyncSession, processor: str, account: str, customer: str, since: datetime
+) -> Sequence[MessageRow]:
+    """List what a customer got since then, or may have got, about any of their cases."""
+    found = await session.exec(
+        select(MessageRow)
+        .join(CaseRow, col(MessageRow.case_id) == col(CaseRow.id))
+        .where(
+            CaseRow.processor == processor,
+            CaseRow.account == account,
+            CaseRow.customer == customer,
+            col(MessageRow.state).in_((SENT, UNKNOWN)),
+            col(MessageRow.claimed_at) >= since,
+        )
+        .order_by(col(MessageRow.claimed_at))
+    )
+    return found.all()
 
 
 async def all_of(session: AsyncSession, case_id: str) -> Sequence[MessageRow]:

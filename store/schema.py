@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlmodel import SQLModel
 
-from store import breaker_tables, ledger_tables, studio_tables, tables
+from store import breaker_tables, ledger_tables, studio_tables, tables, turns
 from store.database import BUSY_SECONDS
 
 if TYPE_CHECKING:
@@ -25,7 +25,13 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
 FOLDER = Path(__file__).resolve().parent / "migrations"
-for table in (tables.CaseRow, studio_tables.AccountRow, ledger_tables.CardRow, breaker_tables.BreakerRow):
+for table in (
+    tables.CaseRow,
+    studio_tables.AccountRow,
+    ledger_tables.CardRow,
+    breaker_tables.BreakerRow,
+    turns.TurnRow,
+):
     assert table.metadata is SQLModel.metadata
 
 

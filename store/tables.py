@@ -157,8 +157,9 @@ class MessageRow(SQLModel, table=True):
     """One mail in the outbox, claimed before it is sent and settled after.
 
     ``state``: ``sending``, then ``sent``, ``failed`` (never will be), ``dropped`` (no longer true) or
-    ``unknown`` (the answer was lost: not sent again); ``shadow`` was written and handed to nobody. ``detail`` says why in words. ``opened_at`` and
-    ``clicked_at`` are the first time that the provider, or our own link, saw the customer do so.
+    ``unknown`` (the answer was lost: not sent again); ``shadow`` was written and handed to nobody. ``detail``
+    says why in words. ``opened_at`` and ``clicked_at`` are the first time that the provider, or our own link, saw
+    the customer do so. ``level`` is its place among the messages of its campaign's steps.
     """
 
     __tablename__ = "messages"
@@ -168,6 +169,7 @@ class MessageRow(SQLModel, table=True):
     case_id: str = of_case()
     action: str
     template: str
+    level: int | None = None
     locale: str | None = None
     address: str | None = None
     subject: str | None = None

@@ -5,9 +5,15 @@ from __future__ import annotations
 from alembic import context
 from sqlmodel import SQLModel
 
-from store import breaker_tables, ledger_tables, studio_tables, tables
+from store import breaker_tables, ledger_tables, studio_tables, tables, turns
 
-for table in (tables.CaseRow, studio_tables.AccountRow, ledger_tables.CardRow, breaker_tables.BreakerRow):
+for table in (
+    tables.CaseRow,
+    studio_tables.AccountRow,
+    ledger_tables.CardRow,
+    breaker_tables.BreakerRow,
+    turns.TurnRow,
+):
     assert table.metadata is SQLModel.metadata
 
 connection = context.config.attributes["connection"]

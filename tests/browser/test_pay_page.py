@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.async_api import expect
 
 from campaigns.story import Lever, Outcome
 from tests.integration.test_pay_choices import asked_by_the_bank, promising_case
@@ -60,7 +61,7 @@ async def test_a_customer_changes_the_card_on_a_phone_by_keyboard_alone(web: Web
     outline = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert outline == "solid"
     await page.keyboard.press("Enter")
-    await page.wait_for_function("document.title === 'Thank you'")
+    await expect(page).to_have_title("Thank you")
     assert "Your Visa ending in 4242 is saved" in await page.inner_text("main")
 
     for event in (await web.sandbox.events())[-2:]:
@@ -93,7 +94,7 @@ async def test_a_customer_chooses_another_day_and_one_confirms_at_the_bank(web: 
     wanted = await day.locator("option").nth(1).get_attribute("value")
     await day.select_option(wanted)
     await page.get_by_role("button", name="Pay on this day").press("Enter")
-    await page.wait_for_function("document.title === 'Thank you'")
+    await expect(page).to_have_title("Thank you")
     assert page.url.endswith(f"/promised/{wanted}")
     assert "send you no mails about this payment until then" in await page.inner_text("main")
 
@@ -104,7 +105,7 @@ async def test_a_customer_chooses_another_day_and_one_confirms_at_the_bank(web: 
     # The bank is at the public address, where nobody listens here.
     await page.route("**/sandbox/pay/in_confirms", _bank)
     await page.keyboard.press("Enter")
-    await page.wait_for_function("document.title === 'The bank'")
+    await expect(page).to_have_title("The bank")
 
 
 @pytest.mark.parametrize("web", ["sqlite"], indirect=True)
@@ -124,8 +125,8 @@ async def test_a_customer_who_meant_to_cancel_does_so_by_keyboard_alone(
     await page.keyboard.press("Tab")
     assert await focused(page) == "Ja, kündigen"
     await page.keyboard.press("Enter")
-    await page.wait_for_function("document.title === 'Abonnement kündigen?'")
+    await expect(page).to_have_title("Abonnement kündigen?")
     await page.keyboard.press("Tab")
     await page.keyboard.press("Enter")
-    await page.wait_for_function("document.title === 'Ihr Abonnement ist gekündigt'")
+    await expect(page).to_have_title("Ihr Abonnement ist gekündigt")
     assert (await web.closed("in_meant_it")).outcome == Outcome.CANCELLED

@@ -124,26 +124,31 @@ class Runner:
             await asyncio.sleep(0.1)
 
     async def _skip(self, offset: timedelta) -> None:
-        """Put the clock forward, again where the server gave up half way: it does so when a task comes between."""
-        while await self._at_rest():
-            length = self._world.time(offset) - await self._environment.get_current_time(self._handle)
-            if length <= timedelta(0):
-                return
-            await self._environment.fast_forward(self._handle, length)
-
-    async def _at_rest(self) -> bool:
-        """Wait until the case has nothing under way; False once it has ended."""
-        while True:
-            description = await self._handle.describe()
-            raw = description.raw_description
-            if description.status is not WorkflowExecutionStatus.RUNNING:
-                return False
-            if not (raw.pending_activities or raw.HasField("pending_workflow_task")):
-                return True
-            await asyncio.sleep(0.05)
+        await put_forward(self._environment, self._handle, self._world.time(offset))
 
     async def _keep_history(self, where: str) -> None:
         self._world.histories[where] = (await self._handle.fetch_history()).to_json()
+
+
+async def put_forward(environment: WorkflowEnvironment, handle: Case, to: datetime) -> None:
+    """Put a case's clock forward, again where the server gave up half way: it does so when a task comes between."""
+    while await at_rest(handle):
+        length = to - await environment.get_current_time(handle)
+        if length <= timedelta(0):
+            return
+        await environment.fast_forward(handle, length)
+
+
+async def at_rest(handle: Case) -> bool:
+    """Wait until a case has nothing under way; False once it has ended."""
+    while True:
+        description = await handle.describe()
+        raw = description.raw_description
+        if description.status is not WorkflowExecutionStatus.RUNNING:
+            return False
+        if not (raw.pending_activities or raw.HasField("pending_workflow_task")):
+            return True
+        await asyncio.sleep(0.05)
 
 
 async def play(

@@ -13,11 +13,13 @@ from campaigns.decline_rows import DUNWELL, STRIPE
 from campaigns.declines import Ask
 from campaigns.document import FinalAction
 from messaging.rendering import TEMPLATES
+from messaging.samples import OTHERS
 from tests.unit.mail_story import (
     ASKING,
     EVERY_MAIL,
     FACTS,
     RENDERER,
+    SPACES,
     TELLING,
     WONDERING,
     Reader,
@@ -341,6 +343,37 @@ def test_what_is_not_known_leaves_no_gap(language: str, template: str) -> None:
     assert "None" not in text
     assert not re.search(r"  | [.,;]|\(\)|\{|\}", text.replace("-- \n", ""))
     assert re.search(r"^(Guten Tag,|Bonjour,|Hola:)$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("language", RENDERER.languages())
+@pytest.mark.parametrize("template", [*ASKING, *WONDERING, "payment_received"])
+def test_all_that_is_owed_is_named_where_it_is_more_than_this_payment(language: str, template: str) -> None:
+    alone = replace(FACTS, locale=language)
+    together = said(RENDERER.render(template, replace(alone, all_owed=OTHERS)))
+
+    assert "INV-0057" not in said(RENDERER.render(template, alone))
+    [line] = [line for line in together.splitlines() if "INV-0057" in line]
+    written = line.translate(SPACES)
+    # 49.00 and 12.50 euros, and 9.00 francs: no currency is changed into another.
+    for amount in (r"61[.,]50", r"49[.,]00", r"12[.,]50", r"9[.,]00"):
+        assert re.search(amount, written), amount
+    assert "INV-0042" in written
+    assert len(re.findall("2026|June|Juni|junio|juin", written)) >= len(OTHERS)
+    assert not re.search(r"  | [.,;]|\(\)|\{|\}|None", written.replace(" ;", ";"))
+
+
+@pytest.mark.parametrize("language", RENDERER.languages())
+def test_a_receipt_says_that_nothing_is_left_only_where_it_is_so(language: str) -> None:
+    alone = replace(FACTS, locale=language)
+    before = RENDERER.render("payment_received", alone).text.split("\n\n")
+    after = RENDERER.render("payment_received", replace(alone, all_owed=OTHERS)).text.split("\n\n")
+
+    nothing_left = r"(nothing left|nichts weiter|nada más|plus rien)"
+    [received] = [paragraph for paragraph in before if re.search(nothing_left, paragraph)]
+    [shorter] = [
+        paragraph for paragraph in after if "NW-0042" in paragraph and received.startswith(paragraph)
+    ]
+    assert not re.search(nothing_left, "".join(after)), shorter
 
 
 def test_a_label_in_french_stands_off_its_colon() -> None:

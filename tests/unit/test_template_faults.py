@@ -64,7 +64,7 @@ def test_a_template_that_does_not_exist_is_named_with_its_neighbour() -> None:
             "{% case asks %}{% when 'nothing' %}x{% endcase %}",
             "no variable is called 'asks': did you mean ask?",
         ),
-        ("{{ qqq }}", "no variable is called 'qqq': known are access, access_changes_on, amount, "),
+        ("{{ qqq }}", "no variable is called 'qqq': known are access, access_changes_on, all_owed, "),
         ("{{ company.name }}", "line 5: there is no 'company.name': company has no parts"),
         (
             "{% if reminder %}{{ amount | upcas }}{% endif %}",
