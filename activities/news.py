@@ -9,9 +9,9 @@ from activities.findings import nothing_pending
 from activities.turn import flagged
 from campaigns.advice import learn_from_decline
 from campaigns.declines import Ask, Said
+from campaigns.openings import why_no_charge_at_all
 from campaigns.planner import AWAKE
 from campaigns.promises import charged_at, why_not
-from campaigns.schedule import why_no_charge_at_all
 from campaigns.story import Ending, Outcome, Pending, Story, Trigger
 from contract import (
     Cancel,

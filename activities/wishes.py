@@ -7,15 +7,9 @@ from typing import TYPE_CHECKING
 from campaigns.document import ASK, END, KINDS
 from campaigns.durations import spell_duration
 from campaigns.moving import Moving, moved, why_not_moved
+from campaigns.openings import why_no_charge_at_all
 from campaigns.planner import plan
-from campaigns.schedule import (
-    APPROVED,
-    awaiting_approval,
-    end_at,
-    parts,
-    step_at,
-    why_no_charge_at_all,
-)
+from campaigns.schedule import APPROVED, awaiting_approval, end_at, parts, step_at
 from campaigns.story import Action, Pause, Pending, Status, Story, Trigger
 from contract import (
     Approve,

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from campaigns.document import ACCESS, ALERT, ASK, CHARGE, MESSAGE
-from campaigns.schedule import FINAL, NOTICE, Due, end_at, opens, parts, planned_end, why_no_charge_at_all
+from campaigns.openings import opens, planned_end, why_no_charge_at_all
+from campaigns.schedule import FINAL, NOTICE, Due, end_at, parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

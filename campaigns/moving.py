@@ -11,7 +11,8 @@ from campaigns.arms import assign, for_case, share_of
 from campaigns.document import KINDS, MESSAGE, NO_TIME, Mode
 from campaigns.due import due_now
 from campaigns.durations import spell_duration
-from campaigns.schedule import NOTICE, end_at, parts, planned_end, step_at
+from campaigns.openings import planned_end
+from campaigns.schedule import NOTICE, end_at, parts, step_at
 from campaigns.story import Hold
 
 if TYPE_CHECKING:

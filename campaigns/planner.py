@@ -23,20 +23,8 @@ from campaigns.due import (
     why_no_charge,
 )
 from campaigns.durations import spell_duration
-from campaigns.schedule import (
-    ADVISED,
-    FAREWELL,
-    FINAL,
-    NOTICE,
-    Due,
-    charge_opens,
-    end_at,
-    mail_opens,
-    opens,
-    parts,
-    spell_time,
-    why_no_charge_at_all,
-)
+from campaigns.openings import charge_opens, mail_opens, opens, why_no_charge_at_all
+from campaigns.schedule import ADVISED, FAREWELL, FINAL, NOTICE, Due, end_at, parts, spell_time
 from campaigns.story import Action, Lever, Outcome, Plan, Story, Trigger
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from campaigns.calendars import at_wall_time
 from campaigns.durations import spell_duration
-from campaigns.schedule import end_at, why_no_charge_at_all
+from campaigns.openings import why_no_charge_at_all
+from campaigns.schedule import end_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,36 +8,42 @@ it waiting, by the case's share of the longest jitter.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from campaigns.arms import share_of
-from campaigns.declines import Ask
 from campaigns.document import (
     ACCESS,
     ASK,
     CHARGE,
-    END,
     KINDS,
     MESSAGE,
     NO_TIME,
-    AccessLevel,
     Step,
     offset,
 )
-from campaigns.durations import spell_duration, spell_moment
+from campaigns.durations import spell_duration
+from campaigns.openings import (
+    SOON,
+    actions_of,
+    as_advised,
+    is_begun,
+    is_put,
+    is_to_charge,
+    opening_of,
+    part_at,
+    payday_of,
+    planned_end,
+    was_closed,
+    why_no_charge_at_all,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from campaigns.calendars import Window
     from campaigns.document import Campaign
     from campaigns.story import Advised, Story
 
-# A mail waits for the charge of its step where the issuer puts that off for no longer than this: it would tell of
-# what the same day may change.
-SOON = timedelta(hours=12)
 # Stands for a step where a charge belongs to none.
 ADVISED = Step(id="advised", after=NO_TIME, retry=True)
 NOTICE, FINAL, FAREWELL = "end.notice", "end.action", "end.message"
@@ -66,11 +72,6 @@ def awaiting_approval(story: Story) -> Iterator[str]:
         over = any(f"{step}.{other}" in story.done or f"{step}.{other}" in story.passed for other in KINDS)
         if kind == ASK and f"{step}.{APPROVED}" not in story.done and not over:
             yield step
-
-
-def planned_end(campaign: Campaign, story: Story) -> datetime:
-    """When the campaign runs out, unless a late notice puts the end off."""
-    return story.moved.get(END, story.failed_at + campaign.end.after)
 
 
 def end_at(campaign: Campaign, story: Story) -> datetime:
@@ -149,7 +150,7 @@ class Timetable:
 
 def _clock(story: Story) -> tuple[object, ...]:
     """Name all of a story that the time of a part depends on, approvals aside."""
-    begun = [step for step in story.moved if not story.done.keys().isdisjoint(_actions_of(step))]
+    begun = [step for step in story.moved if not story.done.keys().isdisjoint(actions_of(step))]
     told = (story.case_id, story.failed_at, story.decline, story.timezone, story.country)
     # Where the card is not charged any more, a step may have charged it: then its mail comes after that.
     blocked = why_no_charge_at_all(story)
@@ -173,7 +174,7 @@ def _judged(step: Step, dated: list[Due], story: Story) -> list[Due]:
 
     What holds when a step begins holds for all of it: its mail follows its charge.
     """
-    if step.only_if.ask_nothing or _is_begun(story, step):
+    if step.only_if.ask_nothing or is_begun(story, step):
         return dated
     return [_judge(step, part, story) for part in dated]
 
@@ -215,19 +216,6 @@ def _released(story: Story, step: Step, at: datetime) -> datetime | None:
     return max(at, _silence_ends(story, step, at))
 
 
-def why_no_charge_at_all(story: Story) -> str | None:
-    """Say why the card on file cannot be charged, whoever asks for it, or None when it can."""
-    if story.beside:
-        return f"the processor's own retries go on, next on {spell_moment(story.beside.until)}"
-    if not story.has_card:
-        return "the customer has no card on file"
-    if story.ask is Ask.CONFIRM:
-        return "the customer has to confirm the payment with the bank"
-    if story.card_blocked:
-        return f"the card was declined for good ({(story.decline or 'declined').replace('_', ' ')})"
-    return None
-
-
 def _advised_parts(campaign: Campaign, story: Story, advised: Advised, steps: Sequence[Due]) -> list[Due]:
     """Give the charge at the time that the issuer named, or soon after technical trouble.
 
@@ -236,7 +224,7 @@ def _advised_parts(campaign: Campaign, story: Story, advised: Advised, steps: Se
     """
     if not (advised.timed and campaign.extra_charges):
         return []
-    at = _opening(campaign, story, advised.at, campaign.calendar.charges)
+    at = opening_of(campaign, story, advised.at, campaign.calendar.charges)
     ends = planned_end(campaign, story)
     left = [
         part
@@ -253,121 +241,11 @@ def _advised_parts(campaign: Campaign, story: Story, advised: Advised, steps: Se
     return [Due(advised.id, ADVISED, CHARGE, at)]
 
 
-def part_at(campaign: Campaign, story: Story, step: Step, kind: str, at: datetime) -> datetime:
-    """When one part of a step is due, given when the step is: at the next moment that the calendar allows.
-
-    What a step does besides its charge waits for the hours of charges too, so that no mail tells of what a
-    charge in the coming night may change, and for the hours that an issuer asks for; but not for days, be it a payday
-    or an issuer's wait, which the mail can name, and not where the card is not charged at all. A change of access waits for the mail that announces it. A time that a person
-    gave a step stands for its charge; a mail keeps to the hours of mails all the same.
-    """
-    calendar, by_person = campaign.calendar, _is_put(story, step)
-    if not by_person and (kind == CHARGE or _is_to_charge(story, step)):
-        advised = _as_advised(story, step, at)
-        if kind == CHARGE or advised - at <= SOON:
-            at = advised
-    if kind == CHARGE and not by_person:
-        payday = _payday(campaign, story, at)
-        put_off = payday and _opening(campaign, story, payday, calendar.charges)
-        if put_off and put_off < planned_end(campaign, story):
-            return put_off
-    if not by_person and (kind == CHARGE or _is_to_charge(story, step)):
-        at = _opening(campaign, story, at, calendar.charges)
-    if kind == MESSAGE or (kind == ACCESS and step.message):
-        at = _opening(campaign, story, at, calendar.messages)
-    if kind == ACCESS and step.access is not AccessLevel.FULL and step.id not in story.moved:
-        # Also where a person brought the end forward, and with it what is counted from it; but a step that a
-        # person put into the grace is done there, all of it.
-        return max(at, story.failed_at + campaign.grace)
-    return at
-
-
-def _as_advised(story: Story, step: Step, at: datetime) -> datetime:
-    """Put a charge off until the time that the issuer named: before it, the network may ask a fee for it."""
-    advised = story.advised
-    if advised is None or not advised.exact or f"{step.id}.{CHARGE}" in story.done:
-        return at
-    return max(at, advised.at)
-
-
-def _is_to_charge(story: Story, step: Step) -> bool:
-    """Whether a step charges the card, or has done so: the rest of it comes after that."""
-    return step.retry and (why_no_charge_at_all(story) is None or f"{step.id}.{CHARGE}" in story.done)
-
-
-def _is_put(story: Story, step: Step) -> bool:
-    """Whether a person gave the step its time; a move keeps the time of one that was begun."""
-    return step.id in story.moved and not _is_begun(story, step)
-
-
-def _is_begun(story: Story, step: Step) -> bool:
-    return not story.done.keys().isdisjoint(_actions_of(step.id))
-
-
-@lru_cache(maxsize=1024)
-def _actions_of(step_id: str) -> tuple[str, ...]:
-    return tuple(f"{step_id}.{kind}" for kind in KINDS)
-
-
-def _payday(campaign: Campaign, story: Story, at: datetime) -> datetime | None:
-    """Give the payday for which a charge waits, or None where there is none to wait for."""
-    paydays = campaign.calendar.paydays
-    if paydays is None or story.decline not in paydays.after:
-        return None
-    later = paydays.next_payday(at, campaign.calendar.zone(story.timezone), story.country)
-    return later if later > at else None
-
-
-def _opening(campaign: Campaign, story: Story, at: datetime, window: Window) -> datetime:
-    """Give the first moment at which a part of a step may go out, by its window.
-
-    Everything that had to wait would go out as the window opens: there each case is later by its share of
-    the campaign's longest jitter, as far as the window stays open. The share is the same for every step, so that
-    steps which their hours bring to one morning still come to one moment, and only the latest is done.
-    """
-    if window.is_always_open:
-        return at
-    zone = campaign.calendar.zone(story.timezone)
-    opening = window.next_open(at, zone, story.country)
-    longest = max((step.jitter for step in campaign.steps), default=NO_TIME)
-    if opening == at or longest <= NO_TIME:
-        return opening
-    late = timedelta(seconds=int(share_of(story.case_id, "hours") * longest.total_seconds()))
-    while late and not window.is_open(opening + late, zone, story.country):
-        late = timedelta(seconds=int(late.total_seconds()) // 2)
-    return opening + late
-
-
-def mail_opens(campaign: Campaign, story: Story, at: datetime) -> datetime:
-    """Give the first moment, not before another one, at which a mail may be sent to the case's customer."""
-    window = campaign.calendar.messages
-    if window.is_always_open:
-        return at
-    return window.next_open(at, campaign.calendar.zone(story.timezone), story.country)
-
-
-def charge_opens(campaign: Campaign, story: Story, at: datetime) -> datetime:
-    """Give the first moment, not before another one, at which the case's card may be charged on schedule."""
-    window = campaign.calendar.charges
-    if window.is_always_open:
-        return at
-    return window.next_open(at, campaign.calendar.zone(story.timezone), story.country)
-
-
-def opens(campaign: Campaign, story: Story, part: Due, now: datetime) -> datetime:
-    """When a part that is due can be done: now, unless the hours for it are over for today."""
-    if part.kind == CHARGE and not _is_put(story, part.step):
-        return charge_opens(campaign, story, now)
-    if part.kind == MESSAGE or (part.kind == ACCESS and part.step.message):
-        return mail_opens(campaign, story, now)
-    return now
-
-
 def spell_time(campaign: Campaign, story: Story, part: Due, due: datetime) -> str:
     """Say where the time of a part comes from: the step's own, and each reason for which it is later."""
     at = step_at(campaign, story, part.step)
     if part.step.id in story.moved:
-        why = "as it was begun" if _is_begun(story, part.step) else "moved by a person"
+        why = "as it was begun" if is_begun(story, part.step) else "moved by a person"
         words = f"{spell_duration(at - story.failed_at)} after the failed payment, {why}"
     elif part.step.before_end is not None:
         words = f"{spell_duration(part.step.before_end)} before the end"
@@ -387,27 +265,21 @@ def _spell_waits(campaign: Campaign, story: Story, part: Due, at: datetime, due:
     """Say what of the calendar keeps a part waiting from when its step is due until it is done."""
     zone = campaign.calendar.zone(story.timezone)
     charges, mails = campaign.calendar.charges, campaign.calendar.messages
-    charged = part.kind == CHARGE or _is_to_charge(story, part.step)
-    if charged and not _is_put(story, part.step):
-        later = _as_advised(story, part.step, at)
+    charged = part.kind == CHARGE or is_to_charge(story, part.step)
+    if charged and not is_put(story, part.step):
+        later = as_advised(story, part.step, at)
         if story.advised and later > at and (part.kind == CHARGE or later - at <= SOON):
             yield story.advised.why if part.kind == CHARGE else f"after its charge: {story.advised.why}"
             at = later
-        payday = _payday(campaign, story, at) if part.kind == CHARGE else None
+        payday = payday_of(campaign, story, at) if part.kind == CHARGE else None
         if payday and payday <= part.at:
             yield f"put off to the payday on {payday.astimezone(zone):%d %B}"
             at = payday
-        opened = _opening(campaign, story, at, charges)
-        if opened > at or (part.kind == CHARGE and _was_closed(campaign, story, charges, due)):
+        opened = opening_of(campaign, story, at, charges)
+        if opened > at or (part.kind == CHARGE and was_closed(campaign, story, charges, due)):
             after = "" if part.kind == CHARGE else "after its charge: "
             yield f"{after}cards are charged {charges.spelled()} ({zone.key})"
             at = opened
     written = part.kind == MESSAGE or (part.kind == ACCESS and part.step.message)
-    if written and (_opening(campaign, story, at, mails) > at or _was_closed(campaign, story, mails, due)):
+    if written and (opening_of(campaign, story, at, mails) > at or was_closed(campaign, story, mails, due)):
         yield f"mails are sent {mails.spelled()} ({zone.key})"
-
-
-def _was_closed(campaign: Campaign, story: Story, window: Window, moment: datetime) -> bool:
-    """Whether a window opens at this very moment."""
-    zone = campaign.calendar.zone(story.timezone)
-    return not window.is_open(moment - timedelta(seconds=1), zone, story.country)

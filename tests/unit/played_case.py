@@ -17,8 +17,9 @@ from activities.wishes import grant, move
 from campaigns.arms import asks_for_engagement, for_case
 from campaigns.declines import Said
 from campaigns.document import ASK, AccessLevel
+from campaigns.openings import planned_end
 from campaigns.planner import plan
-from campaigns.schedule import NOTICE, Due, parts, planned_end
+from campaigns.schedule import NOTICE, Due, parts
 from campaigns.story import (
     Action,
     Ending,
