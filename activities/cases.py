@@ -80,13 +80,7 @@ class CaseActivities:
             for news in sorted(order.news, key=_urgency):
                 await self._take(session, digest, news, now)
             report = await conclude(session, digest.campaign, digest.story, now, digest.lines, digest.answers)
-        log.info(
-            "case.planned",
-            **ids(story),
-            news=[item.name for item in order.news],
-            next=report.plan.id,
-            why=report.plan.why,
-        )
+        log.info("case.planned", **ids(story), news=[item.name for item in order.news])
         return report
 
     async def _take(self, session: AsyncSession, digest: Digest, news: News, now: datetime) -> None:

@@ -148,6 +148,9 @@ def refused(story: Story, step: Plan, decision: Claim, now: datetime) -> Story:
     What is put off becomes a charge of the schedule: the mails of a step must not wait for it.
     """
     changes: dict[str, object] = {"hold": None, "promise_at": None}
+    if decision.uses:
+        # Others may have tried the card since this case last did: the next sentence must not contradict itself.
+        changes["budget"] = decision.uses[0].said()
     if story.pending and story.pending.id == step.id:
         changes["pending"] = None
     if step.trigger is Trigger.BACKUP:

@@ -252,7 +252,7 @@ class OpeningActivities:
         for number, line in enumerate(more[1:]):
             await journal.enter(session, story.case_id, f"opened.{number}", journal.CASE, line, now)
         report = await conclude(session, campaign, story, now, lines)
-        log.info("case.opened", **ids(story), text=lines[0], next=report.plan.why)
+        log.info("case.opened", **ids(story), text=lines[0])
         return report
 
     def _first_story(self, order: OpenCase, invoice: Invoice, workflow: str, now: datetime) -> Story:

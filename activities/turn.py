@@ -114,6 +114,8 @@ async def conclude(
         log.info("case.closed", **ids(story), outcome=str(ending.outcome), text=spell_ending(ending))
     standing = sentence(story, upcoming, now)
     await cases.save(session, story, upcoming, standing, now)
+    if not story.closed:
+        log.info("case.decided", **ids(story), next=upcoming.id, at=_written(upcoming.at), text=standing)
     return Report(
         story=story,
         plan=upcoming,
@@ -139,6 +141,10 @@ async def _close(
         why=ending.why,
     )
     return story.model_copy(update={"closed": True, "hold": None}), lines
+
+
+def _written(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
 
 
 def _without_old_hold(story: Story, now: datetime) -> Story:

@@ -93,10 +93,7 @@ async def get(session: AsyncSession, case_id: str) -> CaseRow | None:
 async def named(session: AsyncSession, name: str) -> CaseRow | None:
     """Find a case by what a person has at hand: its id, its workflow's id, or its invoice's."""
     found = await session.exec(
-        select(CaseRow)
-        .where(or_(CaseRow.id == name, CaseRow.workflow_id == name, CaseRow.invoice == name))
-        .order_by(col(CaseRow.reserved_at).desc())
-        .limit(1)
+        select(CaseRow).where(_is_called(name)).order_by(col(CaseRow.reserved_at).desc()).limit(1)
     )
     return found.first()
 
@@ -169,9 +166,13 @@ async def listing(
     outcome: str | None = None,
     customer: str | None = None,
     invoice: str | None = None,
+    word: str | None = None,
     limit: int = 100,
 ) -> Sequence[CaseRow]:
-    """List cases, the latest first; a filter that is None is none."""
+    """List cases, the latest first; a filter that is None is none.
+
+    ``word`` is whatever a person has at hand: a case's id, its workflow's, its invoice's or its customer's.
+    """
     wanted = select(CaseRow).order_by(col(CaseRow.reserved_at).desc(), col(CaseRow.id)).limit(limit)
     filters = {
         CaseRow.status: status,
@@ -182,7 +183,13 @@ async def listing(
     for column, value in filters.items():
         if value is not None:
             wanted = wanted.where(column == value)
+    if word is not None:
+        wanted = wanted.where(or_(_is_called(word), col(CaseRow.customer) == word))
     return (await session.exec(wanted)).all()
+
+
+def _is_called(name: str) -> ColumnElement[bool]:
+    return or_(col(CaseRow.id) == name, col(CaseRow.workflow_id) == name, col(CaseRow.invoice) == name)
 
 
 async def save(session: AsyncSession, story: Story, plan: Plan, sentence: str, now: datetime) -> None:

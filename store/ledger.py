@@ -154,6 +154,10 @@ async def note(
             return await note(session, card, attempt, result, rules, at, decline=decline)
         known = await card_attempts.held(session, attempt.key)
         assert known is not None
+    elif known.case_id is None and attempt.case_id is not None:
+        # A webhook told of the charge before there was a case.
+        known.case_id = attempt.case_id
+        session.add(known)
     if known.state not in {State.APPROVED, State.DECLINED}:
         await _settle(session, known, result, rules, at, attempt.charge, decline)
     return is_new

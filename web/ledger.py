@@ -105,18 +105,28 @@ async def card_ledger(session: AsyncSession, row: CardRow, rules: Rules, now: da
     )
 
 
+async def ledgers_of_case(
+    session: AsyncSession, case_id: str, rules: Rules, now: datetime
+) -> list[CardLedger]:
+    """Read all that the ledger knows of the cards that were tried for a case, the latest tried first."""
+    return [await card_ledger(session, row, rules, now) for row in await cards.of_case(session, case_id)]
+
+
 async def ledgers_named(session: AsyncSession, name: str, rules: Rules, now: datetime) -> list[CardLedger]:
     """Find cards by a case (its id, its workflow's or its invoice's) or by name; raises NotKnown."""
     case = await cases.named(session, name)
-    rows = await cards.of_case(session, case.id) if case else await cards.called(session, name)
-    if not rows:
+    if case:
+        found = await ledgers_of_case(session, case.id, rules, now)
+    else:
+        found = [await card_ledger(session, row, rules, now) for row in await cards.called(session, name)]
+    if not found:
         message = (
             f"no attempt with a card is recorded for case {case.id}"
             if case
             else f"no case, workflow, invoice or card is called '{name}'"
         )
         raise NotKnown(message)
-    return [await card_ledger(session, row, rules, now) for row in rows]
+    return found
 
 
 @router.get("/ledger/{name}", summary="Look at the attempts with a card", dependencies=[Depends(caller)])

@@ -125,7 +125,7 @@ async def test_every_page_can_be_used(studio: Studio, chromium: Browser, size: d
     await page.get_by_role("button", name="Sign in").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Audit log")
     await expect(page.get_by_role("navigation", name="Studio").get_by_role("link")).to_have_text(
-        ["Campaigns", "Shadow", "Moves", "Declines and limits", "Audit log", "People"]
+        ["Campaigns", "Cases", "Shadow", "Moves", "Declines and limits", "Audit log", "People"]
     )
     await looked_at(page)
     await page.get_by_role("link", name="Declines and limits").click()

@@ -303,6 +303,16 @@ async def test_a_case_names_its_cards_the_latest_first(database: Database) -> No
     assert [cards.named(row) for row in found] == [MASTERCARD, VISA]
 
 
+async def test_an_attempt_that_was_told_of_before_its_case_belongs_to_it(database: Database) -> None:
+    await note(database, theirs("evt", charge="ch_1", invoice="in_1"))
+    async with database.begin() as session:
+        case = (await cases.reserve(session, "stripe", "main", "in_1", NOW, customer="cus_1")).case
+    await note(database, theirs("evt", charge="ch_1", case_id=case.id))
+    async with database.read() as session:
+        assert [cards.named(row) for row in await cards.of_case(session, case.id)] == [VISA]
+        assert [one.case_id for one in await card_attempts.all_with(session, VISA)] == [case.id]
+
+
 # --- many at once ------------------------------------------------------------------------------------
 
 

@@ -140,7 +140,8 @@ async def test_the_navigation_shows_people_to_administrators_alone(studio: Studi
         page = (await browser.open("/studio/audit")).text
         shown[role] = re.findall(r'<li><a href="(/studio/[a-z]+)"', page)
         assert 'href="/studio/audit" aria-current="page"' in page
-    everybody = ["/studio/campaigns", "/studio/moves", "/studio/facts", "/studio/audit"]
+    places = ("campaigns", "cases", "shadow", "moves", "facts", "audit")
+    everybody = [f"/studio/{place}" for place in places]
     assert shown == {
         Role.VIEWER: everybody,
         Role.EDITOR: everybody,

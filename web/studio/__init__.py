@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from web.studio import (
     audit_log,
     campaigns,
+    cases,
     editing_forms,
     editor,
     effects,
@@ -62,6 +63,7 @@ PARTS = (
     move_now,
     what_if,
     moves,
+    cases,
     facts,
     shadow,
 )

@@ -93,6 +93,7 @@ class Link:
 
 NAVIGATION = (
     Link("Campaigns", f"{PREFIX}/campaigns"),
+    Link("Cases", f"{PREFIX}/cases"),
     Link("Shadow", f"{PREFIX}/shadow"),
     Link("Moves", f"{PREFIX}/moves"),
     Link("Declines and limits", f"{PREFIX}/facts"),
