@@ -387,16 +387,16 @@ async def test_several_processes_never_overrun_a_limit_together(database_url: st
 async def test_the_ledger_is_added_and_taken_away_and_leaves_the_rest_alone(
     database_url: str,
 ) -> None:
-    schema.downgrade(database_url, "0002")
     database = Database(database_url)
     async with database.begin() as session:
         case = (await cases.reserve(session, "stripe", "main", "in_1", NOW, customer="cus_1")).case
+    schema.downgrade(database_url, "0002")
     schema.upgrade(database_url)
     assert (await claim(database, attempt("k", case_id=case.id))).granted
     schema.downgrade(database_url, "0002")
-    async with database.read() as session:
-        assert await cases.get(session, case.id) is not None
     schema.upgrade(database_url)
     assert schema.differences(database_url) == []
     assert await states(database) == {}
+    async with database.read() as session:
+        assert await cases.get(session, case.id) is not None
     await database.close()
