@@ -43,6 +43,10 @@ MEANINGS: dict[str, tuple[ReportKind, str]] = {
     "invoice.voided": (ReportKind.INVOICE_CHANGED, "the invoice was voided"),
     "invoice.marked_uncollectible": (ReportKind.INVOICE_CHANGED, "the invoice was given up as uncollectible"),
     "invoice.amount_changed": (ReportKind.INVOICE_CHANGED, "the invoice's amount changed to {amount}"),
+    "invoice.confirmation_expired": (
+        ReportKind.INVOICE_CHANGED,
+        "the customer did not confirm the payment with the bank",
+    ),
     "invoice.refunded": (ReportKind.REFUNDED, "the payment was refunded"),
     "invoice.disputed": (ReportKind.DISPUTED, "the customer disputes the payment at the bank"),
     "invoice.dispute_closed": (ReportKind.DISPUTE_CLOSED, "the dispute was closed: {result}"),
