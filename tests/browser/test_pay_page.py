@@ -10,7 +10,7 @@ from playwright.async_api import expect
 
 from campaigns.story import Lever, Outcome
 from tests.integration.test_pay_choices import asked_by_the_bank, promising_case
-from tests.integration.test_pay_together import another
+from tests.integration.test_pay_together import another, failed_again
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -113,7 +113,8 @@ async def test_a_customer_chooses_another_day_and_one_confirms_at_the_bank(web: 
 async def test_a_customer_who_owes_several_sees_them_on_a_phone_before_giving_a_card(
     web: WebSide, page: Page
 ) -> None:
-    case = await web.failed("owes", "insufficient_funds")
+    await web.owe("owes", "insufficient_funds")
+    case = await failed_again(web, "owes", ago=60)
     await another(web, "owes", "with_a_number_that_is_longer_than_a_phone_is_wide", 2100)
     await page.goto(f"{web.http.base_url}/pay/{web.desk.links.token(case.id, datetime.now(UTC))}")
     assert await page.title() == "Your payments to Billing"
