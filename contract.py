@@ -174,9 +174,13 @@ class Cancel(Fact):
 
 
 class InvoiceChanged(Fact):
-    """The invoice or its subscription changed: read it again."""
+    """The invoice or its subscription changed: read it again.
+
+    ``unconfirmed``: the customer did not give the confirmation that the bank asks for, and may be asked again.
+    """
 
     what: str = "the invoice changed"
+    unconfirmed: bool = False
 
 
 class PromiseToPay(Fact):

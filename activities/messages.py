@@ -199,6 +199,9 @@ class MessageActivities(StepActivities):
             if why_not is not None or customer is None or customer.email is None:
                 return Result(messages.FAILED, why_not or "the customer has no address")
             addressee = self._addressee(at, story, step, invoice, customer, owed)
+            if owed and step.id != FAREWELL:
+                pays_all = await together.card_pays_all(session, story)
+                addressee = replace(addressee, card_pays_all=pays_all)
             if story.shadow:
                 self._mail(at, story, step, addressee, customer)
                 return Result(messages.SHADOW, "written by a case in shadow, and handed to nobody")

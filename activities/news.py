@@ -9,9 +9,11 @@ from activities.findings import nothing_pending
 from activities.turn import flagged
 from campaigns.advice import learn_from_decline
 from campaigns.declines import Ask, Said
+from campaigns.due import following_message_at
 from campaigns.openings import why_no_charge_at_all
 from campaigns.planner import AWAKE
 from campaigns.promises import charged_at, why_not
+from campaigns.schedule import CONFIRM_AGAIN, end_at, parts
 from campaigns.story import Ending, Outcome, Pending, Story, Trigger
 from contract import (
     Cancel,
@@ -63,7 +65,10 @@ def take_fact(story: Story, fact: Fact, campaign: Campaign, declines: DeclineTab
         case InvoiceChanged():
             if story.charged_back:
                 return Taken(story, (fact.what,), (fact.what,))
-            return Taken(story.model_copy(update={"look": fact.what}), (fact.what,))
+            changes: dict[str, object] = {"look": fact.what}
+            if fact.unconfirmed and _asks_again(campaign, story, now):
+                changes["card_notice"] = CONFIRM_AGAIN
+            return Taken(story.model_copy(update=changes), (fact.what,))
         case CardUpdated():
             return _card_updated(story, fact)
         case PaymentFailed():
@@ -71,6 +76,15 @@ def take_fact(story: Story, fact: Fact, campaign: Campaign, declines: DeclineTab
         case PromiseToPay():
             return _promised(story, fact, campaign, now)
     return Taken(story)
+
+
+def _asks_again(campaign: Campaign, story: Story, now: datetime) -> bool:
+    """Whether the bank's confirmation is asked for in a mail of its own: once, and only where no step's mail does."""
+    asked = CONFIRM_AGAIN in story.done or CONFIRM_AGAIN in story.passed or story.card_notice is not None
+    rests = story.paused or story.review or story.promise_at or story.ending
+    if story.ask is not Ask.CONFIRM or asked or rests:
+        return False
+    return following_message_at(campaign, story, now, parts(campaign, story)) >= end_at(campaign, story)
 
 
 def _awake(fact: Fact, now: datetime) -> dict[str, object]:

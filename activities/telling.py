@@ -23,8 +23,8 @@ ASKS: dict[Ask, Asked] = {Ask.NOTHING: "nothing", Ask.NEW_CARD: "new card", Ask.
 class Addressee:
     """What the processor and the settings know of whom a message goes to, and the links that it holds.
 
-    ``all_owed`` is all that they owe, where that is more than the case's invoice; ``told_before`` says that
-    another case of theirs has named it.
+    ``all_owed`` is all that they owe, where that is more than the case's invoice; ``card_pays_all`` says that a new
+    card is charged for all of it at once, ``told_before`` that another case of theirs has named it.
     """
 
     locale: str
@@ -36,6 +36,7 @@ class Addressee:
     card_last4: str | None = None
     confirm_link: str | None = None
     all_owed: tuple[Owed, ...] = ()
+    card_pays_all: bool = False
     told_before: bool = False
 
 
@@ -70,4 +71,5 @@ def facts_of(campaign: Campaign, story: Story, action: str, now: datetime, addre
         confirm_link=addressee.confirm_link,
         reminder=reminded and action != FAREWELL,
         all_owed=addressee.all_owed,
+        card_pays_all=addressee.card_pays_all,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from activities.turn import course_of
 from campaigns.schedule import NOTICE
 from campaigns.story import Story
 from campaigns.together import (
@@ -23,6 +24,8 @@ from campaigns.together import (
 from store import attempts, cases, messages, turns
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlmodel.ext.asyncio.session import AsyncSession
 
     from activities.standing import Stand
@@ -126,3 +129,26 @@ async def why_not_charged(session: AsyncSession, at: Stand, story: Story, step: 
     if other := charged_before(story, step.id, others, at.now):
         return Unsaid(f"the new card is charged for case {other} first, which is older", a_moment(story))
     return None
+
+
+async def charged_at_once(session: AsyncSession, stories: Sequence[Story]) -> frozenset[str]:
+    """Name those of a customer's open cases that a new card is charged for at once, each by its own campaign.
+
+    ``stories`` are all of the customer's. What the bank or the processor is busy with is not charged beside.
+    """
+    found = set()
+    for story in stories:
+        if not story.campaign or story.unsettled or story.under_way or story.beside or story.charged_back:
+            continue
+        campaign, _ = await course_of(session, story)
+        others = [other for other in stories if other.case_id != story.case_id]
+        if not campaign.is_holdout and charged_instead(campaign, story, others) is None:
+            found.add(story.case_id)
+    return frozenset(found)
+
+
+async def card_pays_all(session: AsyncSession, story: Story) -> bool:
+    """Whether a new card is charged at once for all that the customer of a case owes."""
+    others = [Story.model_validate(row.story) for row in await cases.beside(session, story)]
+    every = (story, *others)
+    return await charged_at_once(session, every) == {one.case_id for one in every}

@@ -24,7 +24,7 @@ from campaigns.due import (
 )
 from campaigns.durations import spell_duration
 from campaigns.openings import charge_opens, mail_opens, opens, why_no_charge_at_all
-from campaigns.schedule import ADVISED, FAREWELL, FINAL, NOTICE, Due, end_at, parts, spell_time
+from campaigns.schedule import ADVISED, CONFIRM_AGAIN, FAREWELL, FINAL, NOTICE, Due, end_at, parts, spell_time
 from campaigns.story import Action, Lever, Outcome, Plan, Story, Trigger
 
 if TYPE_CHECKING:
@@ -185,7 +185,11 @@ def _card_notice(campaign: Campaign, story: Story, now: datetime) -> Plan | None
         action=Action.MESSAGE,
         id=story.card_notice,
         at=_answer_opens(campaign, story, not_before_hold(story, story.card_notice, now)),
-        why="tell the customer that the new card did not settle the payment",
+        why=(
+            "the confirmation did not come: ask the customer for it once more"
+            if story.card_notice == CONFIRM_AGAIN
+            else "tell the customer that the new card did not settle the payment"
+        ),
         template=template,
         not_after=following_message_at(campaign, story, now, parts(campaign, story)),
     )

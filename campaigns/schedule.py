@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 # Stands for a step where a charge belongs to none.
 ADVISED = Step(id="advised", after=NO_TIME, retry=True)
 NOTICE, FINAL, FAREWELL = "end.notice", "end.action", "end.message"
+CONFIRM_AGAIN = "confirm-again.message"
 APPROVED = "approved"
 
 

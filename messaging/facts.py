@@ -14,6 +14,7 @@ from messaging.wording import (
     write_day,
     write_money,
     write_network,
+    write_sum,
 )
 
 Asked = Literal["nothing", "new card", "confirm"]
@@ -38,7 +39,8 @@ class Facts:
     then say so or keep silent. ``card_network`` and ``card_last4`` are as the processor writes them.
     ``link`` leads to the page where a card can be changed, ``confirm_link`` to the bank's confirmation.
     ``all_owed`` is all that the customer owes, oldest first, where that is more than this one payment (and, in
-    a receipt, what is still owed after it). Moments are aware; they are written as days in ``timezone``, else in UTC.
+    a receipt, what is still owed after it); ``card_pays_all`` is whether a new card is charged for all of it at
+    once. Moments are aware; they are written as days in ``timezone``, else in UTC.
     """
 
     customer_name: str | None
@@ -63,6 +65,7 @@ class Facts:
     confirm_link: str | None
     reminder: bool
     all_owed: tuple[Owed, ...] = ()
+    card_pays_all: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a moment without a zone, which would be written as the wrong day."""
@@ -91,6 +94,7 @@ class Facts:
                 for owed in self.all_owed
             ],
             "sum_owed": self._total(),
+            "card_pays_all": self._page_pays_all(),
             "customer_name": plain_name(self.customer_name),
             "amount": write_money(self.amount, self.currency, self.locale),
             "company": single_line(self.company),
@@ -113,7 +117,9 @@ class Facts:
 
     def _total(self) -> str | None:
         """Sum up what is owed, each currency by itself; None where it is this one payment only."""
-        sums: dict[str, int] = {}
-        for owed in self.all_owed:
-            sums[owed.currency] = sums.get(owed.currency, 0) + owed.amount
-        return " + ".join(write_money(sums[name], name, self.locale) for name in sorted(sums)) or None
+        return write_sum(((owed.amount, owed.currency) for owed in self.all_owed), self.locale) or None
+
+    def _page_pays_all(self) -> bool:
+        """Whether the mail's button leads to where a card is given; the bank's confirmation is for one payment."""
+        at_the_bank = self.has_card and self.ask == "confirm" and bool(self.confirm_link)
+        return bool(self.all_owed) and self.card_pays_all and not at_the_bank

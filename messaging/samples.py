@@ -77,6 +77,7 @@ def sample_facts(  # noqa: PLR0913 - one argument for each thing that a preview 
     confirm_link: str | None = None,
     reminder: bool = False,
     all_owed: tuple[Owed, ...] = (),
+    card_pays_all: bool = False,
 ) -> Facts:
     """Make facts for a preview; what is not given is plausible, and nothing is planned.
 
@@ -107,6 +108,7 @@ def sample_facts(  # noqa: PLR0913 - one argument for each thing that a preview 
         confirm_link=confirm_link or (link if ask == "confirm" else None),
         reminder=reminder,
         all_owed=all_owed,
+        card_pays_all=card_pays_all,
     )
 
 
@@ -129,7 +131,8 @@ def situations(locale: str) -> Iterator[Facts]:
             access=access,
             access_changes_at=DAY + timedelta(days=14) if next(changes) else None,
             reminder=reminder,
-            all_owed=OTHERS if next(several) else (),
+            all_owed=(owed := OTHERS if next(several) else ()),
+            card_pays_all=bool(owed) and access == "full",
         )
         # The processor does not always tell who the customer is, which card it is, or where to confirm.
         yield facts if next(known) else replace(facts, **UNKNOWN)

@@ -16,6 +16,7 @@ from babel.numbers import get_currency_precision
 from campaigns.money import major_units, minor_unit_digits
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime, tzinfo
 
 FALLBACK = "en"
@@ -103,6 +104,14 @@ def write_money(amount: int, currency: str, locale: str) -> str:
     written: str = pattern.apply(number, customer, currency=code, currency_digits=False)
     # CLDR parts letters from digits (KWD 12.345), which Babel does not do.
     return re.sub(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])", "\u00a0", written.strip())
+
+
+def write_sum(amounts: Iterable[tuple[int, str]], locale: str) -> str:
+    """Sum up amounts in minor units, each with its currency, and write each currency by itself."""
+    sums: dict[str, int] = {}
+    for amount, currency in amounts:
+        sums[currency] = sums.get(currency, 0) + amount
+    return " + ".join(write_money(sums[name], name, locale) for name in sorted(sums))
 
 
 def write_day(moment: datetime, locale: Locale, timezone: str | None) -> str:

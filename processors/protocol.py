@@ -264,7 +264,8 @@ class Report:
     A report names its ``invoice``, or else its ``subscription`` or ``customer``: every open case of
     those is told. ``payment`` is the processor's id of the payment it is about. ``ours`` says that a
     request of ours caused it. ``renewed`` marks a card whose id stayed and whose contents changed: a
-    text that differs for each renewal. ``attempted`` is what networks count, in a report of any kind that
+    text that differs for each renewal. ``unconfirmed`` marks
+    a change by which the bank's confirmation did not come. ``attempted`` is what networks count, in a report of any kind that
     knows of it; ``ATTEMPTED`` is one that says nothing besides. ``why`` says in words what happened, or
     why it is ignored.
     """
@@ -292,6 +293,7 @@ class Report:
     network_code: str | None = None
     network_advice: str | None = None
     attempted: Attempted | None = None
+    unconfirmed: bool = False
 
 
 class Processor(Protocol):

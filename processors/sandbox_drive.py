@@ -149,6 +149,18 @@ class SandboxDrive(SandboxCustomers):
         """Let the customer confirm the payment that waits for it, or pay on the page, with any card of theirs."""
         await self._pay(invoice, at, PaidBy.CUSTOMER, method)
 
+    async def expire_confirmation(self, invoice: str, at: datetime) -> None:
+        """Let the bank give up waiting for the customer; the invoice stays open, and its page begins anew."""
+
+        def act(books: Transaction) -> None:
+            row = _open_invoice(books, invoice)
+            if row["started"] is None:
+                raise BadInput(f"no payment of the sandbox's invoice {invoice} waits for the customer")
+            books.execute("UPDATE invoices SET started = NULL WHERE id = ?", (invoice,))
+            _tell_of_invoice(books, invoice, "invoice.confirmation_expired", at)
+
+        await self._keep(act)
+
     async def settle(self, at: datetime) -> None:
         """Let every bank answer that is due by then, as time would where the books can see it pass."""
         await self._keep(lambda books: finish_debits(books, spell_time(at)))

@@ -32,6 +32,8 @@ from processors.protocol import Attempted, AttemptResult, Initiator, Report, Rep
 
 TOLERANCE_SECONDS = 300
 
+NOT_CONFIRMED = "invoice.confirmation_expired"
+
 # Type of event: what it means, and the same in words; {…} are fields of its data.
 MEANINGS: dict[str, tuple[ReportKind, str]] = {
     "invoice.payment_failed": (ReportKind.PAYMENT_FAILED, "the payment was declined: {decline}"),
@@ -43,6 +45,10 @@ MEANINGS: dict[str, tuple[ReportKind, str]] = {
     "invoice.voided": (ReportKind.INVOICE_CHANGED, "the invoice was voided"),
     "invoice.marked_uncollectible": (ReportKind.INVOICE_CHANGED, "the invoice was given up as uncollectible"),
     "invoice.amount_changed": (ReportKind.INVOICE_CHANGED, "the invoice's amount changed to {amount}"),
+    NOT_CONFIRMED: (
+        ReportKind.INVOICE_CHANGED,
+        "the customer did not confirm the payment with the bank",
+    ),
     "invoice.refunded": (ReportKind.REFUNDED, "the payment was refunded"),
     "invoice.disputed": (ReportKind.DISPUTED, "the customer disputes the payment at the bank"),
     "invoice.dispute_closed": (ReportKind.DISPUTE_CLOSED, "the dispute was closed: {result}"),
@@ -114,6 +120,7 @@ def reports(body: bytes) -> tuple[Report, ...]:
             network_code=data.get("network_code"),
             network_advice=data.get("network_advice"),
             attempted=_attempted(data, at),
+            unconfirmed=event["type"] == NOT_CONFIRMED,
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise BadInput(

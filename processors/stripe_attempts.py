@@ -64,7 +64,8 @@ def payment_failed(event: Event) -> list[Report]:
     reports = []
     if error.get("code") == NOT_CONFIRMED:
         why = f"the customer did not confirm payment {identifier(intent)} with the bank"
-        reports.append(event.report(ReportKind.INVOICE_CHANGED, why, **_facts(intent, identifier(intent))))
+        facts = _facts(intent, identifier(intent))
+        reports.append(event.report(ReportKind.INVOICE_CHANGED, why, unconfirmed=True, **facts))
     if attempted:
         reports.append(_report(event, attempted, intent, identifier(intent)))
     return reports or event.ignored(f"payment {identifier(intent)} failed before any network was asked")

@@ -76,15 +76,23 @@ async def _case_of(desk: Desk, token: str) -> CaseRow:
     return row
 
 
-async def _opened(request: Request, desk: Desk, token: str) -> tuple[CaseRow, Offers] | Response:
-    """Find what a link is for, or give the page that says why there is nothing to be done with it."""
+async def _opened(
+    request: Request, desk: Desk, token: str, *, others: bool = False
+) -> tuple[CaseRow, Offers] | Response:
+    """Find what a link is for, or give the page that says why there is nothing to be done with it.
+
+    ``others``: what else the customer owes is reason enough. A choice about the link's own payment, made on a
+    page that was open while it was settled, must not become one about another.
+    """
     try:
         row = await _case_of(desk, token)
     except BadToken as error:
         return _no_such_link(request, error)
     offers = await offers_of(desk, row)
     # A receipt may still wait for its hour, but there is nothing to pay any more.
-    if row.closed_at is not None or row.outcome is not None:
+    if offers.settled and offers.owed and not others:
+        return _notice(request, offers, "thanks", offers.reader.say("closed"), back=f"/pay/{token}")
+    if offers.settled and not offers.owed:
         return _notice(request, offers, "closed_title", offers.reader.say("closed"))
     return row, offers
 
@@ -95,7 +103,7 @@ async def _opened(request: Request, desk: Desk, token: str) -> tuple[CaseRow, Of
 @router.get("/pay/{token}")
 async def choose(token: str, request: Request, desk: AtDesk) -> Response:
     """Show what is owed and what may be done about it; where only the card may be changed, lead there."""
-    found = await _opened(request, desk, token)
+    found = await _opened(request, desk, token, others=True)
     if clicks.is_a_click(request.method, request.headers):
         await _count(desk, token)
     if isinstance(found, Response):
@@ -103,21 +111,27 @@ async def choose(token: str, request: Request, desk: AtDesk) -> Response:
     row, offers = found
     if offers.only_the_card:
         return await _card(request, desk, token, row, offers)
-    say, facts = offers.reader.say, {"company": offers.company, "failed_on": offers.failed_on}
+    title, intro = _headed(offers)
+    say, lang = offers.reader.say, offers.reader.language
     page = _page(
-        request,
-        "pay.html",
-        lang=offers.reader.language,
-        title=say("meant_title") if offers.revoked else say("title", **facts),
-        intro=say("meant" if offers.revoked else "still_open", **facts),
-        say=say,
-        offers=offers,
-        token=token,
+        request, "pay.html", lang=lang, title=title, intro=intro, say=say, offers=offers, token=token
     )
     public = urlsplit(str(desk.settings.public_url))
     policy = FORMS_LEAD_ON.format(public=f"{public.scheme}://{public.netloc}")
     page.headers["Content-Security-Policy"] = policy
     return page
+
+
+def _headed(offers: Offers) -> tuple[str, str]:
+    """Give the page's heading and what it begins with."""
+    say, facts = offers.reader.say, {"company": offers.company, "failed_on": offers.failed_on}
+    if offers.revoked:
+        return say("meant_title"), say("meant", **facts)
+    if not offers.owed:
+        return say("title", company=offers.company), say("still_open", failed_on=offers.failed_on)
+    return say("title_several", company=offers.company), say(
+        "rest_open" if offers.settled else "several_open"
+    )
 
 
 async def _count(desk: Desk, token: str) -> None:
@@ -144,19 +158,19 @@ async def come_back(token: str, request: Request, desk: AtDesk) -> Response:
 @router.get("/pay/{token}/card")
 async def change_card(token: str, request: Request, desk: AtDesk) -> Response:
     """Lead to the processor's page where the card is changed."""
-    found = await _opened(request, desk, token)
+    found = await _opened(request, desk, token, others=True)
     return found if isinstance(found, Response) else await _card(request, desk, token, *found)
 
 
 async def _card(request: Request, desk: Desk, token: str, row: CaseRow, offers: Offers) -> Response:
     processor = desk.tools.processors.get(row.processor)
     if isinstance(processor, SandboxProcessor):
-        owed = spell_money(row.amount, row.currency)
+        owed = offers.total or spell_money(row.amount, row.currency)
         return _page(
             request,
             "sandbox_card.html",
             owed=owed,
-            invoice=row.invoice,
+            invoices=[one.invoice for one in offers.owed] or [row.invoice],
             cards=processor.test_cards(),
             token=token,
         )
@@ -173,7 +187,7 @@ async def give_test_card(
     token: str, request: Request, desk: AtDesk, card: Annotated[int, Form()]
 ) -> Response:
     """Take one of the sandbox's test cards as the customer's new one."""
-    found = await _opened(request, desk, token)
+    found = await _opened(request, desk, token, others=True)
     if isinstance(found, Response):
         return found
     row, _ = found

@@ -133,7 +133,10 @@ def _fact(report: Report) -> tuple[FactName, Fact] | None:
     if report.kind in CANCELLED:
         return FactName.CANCEL, Cancel(event=report.event, at=report.at, why=report.why)
     if report.kind in CHANGED:
-        return FactName.INVOICE_CHANGED, InvoiceChanged(event=report.event, at=report.at, what=report.why)
+        changed = InvoiceChanged(
+            event=report.event, at=report.at, what=report.why, unconfirmed=report.unconfirmed
+        )
+        return FactName.INVOICE_CHANGED, changed
     return None
 
 

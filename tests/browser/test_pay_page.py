@@ -10,6 +10,7 @@ from playwright.async_api import expect
 
 from campaigns.story import Lever, Outcome
 from tests.integration.test_pay_choices import asked_by_the_bank, promising_case
+from tests.integration.test_pay_together import another, failed_again
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -106,6 +107,26 @@ async def test_a_customer_chooses_another_day_and_one_confirms_at_the_bank(web: 
     await page.route("**/sandbox/pay/in_confirms", _bank)
     await page.keyboard.press("Enter")
     await expect(page).to_have_title("The bank")
+
+
+@pytest.mark.parametrize("web", ["sqlite"], indirect=True)
+async def test_a_customer_who_owes_several_sees_them_on_a_phone_before_giving_a_card(
+    web: WebSide, page: Page
+) -> None:
+    await web.owe("owes", "insufficient_funds")
+    case = await failed_again(web, "owes", ago=60)
+    await another(web, "owes", "with_a_number_that_is_longer_than_a_phone_is_wide", 2100)
+    await page.goto(f"{web.http.base_url}/pay/{web.desk.links.token(case.id, datetime.now(UTC))}")
+    assert await page.title() == "Your payments to Billing"
+    assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert await page.locator("dd").all_inner_texts() == ["$49.00", "$21.00", "$70.00"]
+    card = page.get_by_role("link", name="Use another card")
+    hint = await page.inner_text(f"#{await card.get_attribute('aria-describedby')}")
+    assert hint == "The card that you add is charged for all of them at once."
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_title("Change your card")
+    assert "$70.00 is open on invoices in_owes" in await page.inner_text("main")
 
 
 @pytest.mark.parametrize("web", ["sqlite"], indirect=True)

@@ -120,11 +120,12 @@ async def test_a_promise_is_taken_for_a_day_of_the_customer_s_and_an_hour_of_the
 @pytest.mark.parametrize("day", ["yesterday", "2099-01-01"])
 async def test_a_day_that_is_not_on_the_page_is_not_taken(web: WebSide, day: str) -> None:
     case = await web.case("in_too_late") or await promising_case(web, "too_late")
+    path = f"/pay/{token_of(web, case)}"
     before = await web.counts()
-    answer = await web.http.post(f"/pay/{token_of(web, case)}/promise", data={"day": day})
+    answer = await web.http.post(f"{path}/promise", data={"day": day})
     assert answer.status_code in {409, 422}
-    seen = await web.http.get(f"/pay/{token_of(web, case)}/promised/2026-01-01")
-    assert (seen.status_code, seen.headers["location"]) == (303, f"/pay/{token_of(web, case)}")
+    seen = await web.http.get(f"{path}/promised/2026-01-01")
+    assert (seen.status_code, seen.headers["location"]) == (303, path)
     assert await web.counts() == before
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tests.scenarios.several import Several
 
 DECLINED = "insufficient_funds"
+PAYS_ALL = "A card that you add with the button below is charged for all of them at once."
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
 
@@ -56,6 +57,7 @@ async def test_the_oldest_is_paid_and_the_rest_go_on_at_the_next_level(
             "+7d1h b day-7.message",
         ]
         assert "€147.00 is open" in first
+        assert PAYS_ALL in first
         then = story.world.sender.book[2].mail
         assert "€98.00 is open" in then.text, "what is paid is named no more"
         assert then.subject.startswith("Reminder: ")
@@ -99,6 +101,8 @@ async def test_a_new_card_is_charged_by_the_policy_one_after_the_other(
         await three(story)
         await story.reach("+1d12h")
         before = len(await story.charges())
+        told = story.world.sender.book[0].mail.text
+        assert ("€147.00 is open" in told, PAYS_ALL in told) == (True, policy == "all")
         await story.world.sandbox.add_card(CUSTOMER, "card_2", "paid")
         # The youngest hears of it first.
         for name in ("c", "b", "a"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ GOOD = "4242424242424242"
 # Can be kept for a customer, and then declines every charge.
 DECLINING = "4000000000000341"
 ASKING_THE_BANK = "4000002500003155"
+# Pays, and the payment is disputed at once.
+DISPUTED = "4000000000000259"
 
 # What each test card answers: https://docs.stripe.com/testing#declined-payments
 DECLINES = {
@@ -81,6 +84,19 @@ class StripeAccount:
         await self.post(f"/v1/customers/{customer}", {"invoice_settings[default_payment_method]": card})
         return card
 
+    async def keep_card(self, customer: str, number: str, *, consent: bool = False) -> str:
+        """Keep a card for a customer beside the default one; ``consent`` as the account's owner notes it."""
+        card = await self.card(number)
+        await self.post(f"/v1/payment_methods/{card}/attach", {"customer": customer})
+        if consent:
+            await self.post(f"/v1/payment_methods/{card}", {"metadata[dunwell_backup]": "yes"})
+        return card
+
+    async def confirm(self, invoice: str) -> None:
+        """Do what a customer does on the bank's page for a payment that waits for it."""
+        confirmed = await self.post("/_test/confirm", {"invoice": invoice})
+        assert confirmed["outcome"] == "paid"
+
     async def failed_renewal(self, number: str = DECLINING, amount: int = 4900) -> Failed:
         """Let a customer subscribe with a good card, and the renewal fail with another."""
         customer = await self.post("/v1/customers", {"email": "ann@example.com", "name": "Ann Lee"})
@@ -121,6 +137,10 @@ class StripeAccount:
         page = await self.get("/v1/events", limit=100)
         assert not page["has_more"], "a test that makes so many events has to page through them"
         return list(reversed(page["data"]))
+
+    async def announced(self) -> list[tuple[str, bytes]]:
+        """Give every event's id, and its body as a webhook has it, the oldest first."""
+        return [(event["id"], json.dumps(event).encode()) for event in await self.events()]
 
 
 def _body(answer: httpx.Response) -> Any:

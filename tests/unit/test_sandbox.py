@@ -19,6 +19,7 @@ from errors import (
 from processors.protocol import (
     InvoiceState,
     PaidBy,
+    ReportKind,
     SubscriptionChange,
 )
 from processors.sandbox import SandboxProcessor
@@ -31,6 +32,7 @@ from tests.unit.sandbox_story import (
     PAID,
     SECRET,
     day,
+    last_event,
     opened,
     owe,
     request,
@@ -310,3 +312,22 @@ async def test_the_bank_asks_the_customer_to_confirm(sandbox: SandboxProcessor) 
     assert await sandbox.charge(request("a")) == answer, "the key still tells what it told"
     assert await sandbox.paid_total("in_1") == 4900
     assert len(await sandbox.charges()) == 1
+
+
+async def test_a_confirmation_that_expires_is_told_and_may_still_be_begun_anew(
+    sandbox: SandboxProcessor,
+) -> None:
+    await owe(sandbox, "3ds, paid")
+    with pytest.raises(BadInput, match="waits for the customer"):
+        await sandbox.expire_confirmation("in_1", day(1))
+    answer = await sandbox.charge(request("a"))
+    before = await last_event(sandbox)
+    await sandbox.expire_confirmation("in_1", day(2))
+    [report] = await told(sandbox, before)
+    assert (report.kind, report.unconfirmed) == (ReportKind.INVOICE_CHANGED, True)
+    assert report.why == "the customer did not confirm the payment with the bank"
+    assert await sandbox.paid_total("in_1") == 0
+    await sandbox.confirm("in_1", day(3))
+    invoice = await sandbox.read_invoice("main", "in_1")
+    assert invoice.paid_by is PaidBy.CUSTOMER
+    assert invoice.payment != answer.payment, "the payment that expired is another one"

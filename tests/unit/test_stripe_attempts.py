@@ -187,6 +187,7 @@ def test_a_payment_that_the_customer_did_not_confirm_in_time_is_a_change_and_no_
 
     assert (report.kind, report.payment, report.attempted) == (ReportKind.INVOICE_CHANGED, "pi_1", None)
     assert report.why == "the customer did not confirm payment pi_1 with the bank"
+    assert report.unconfirmed
 
 
 def test_one_that_the_bank_declined_besides_is_both() -> None:

@@ -6,6 +6,7 @@ Each ``/worlds/<any name>`` is an account of its own. Added to what the package 
 - ``auto_advance`` of an open invoice;
 - ``payments`` of an invoice, as far as there is a charge;
 - ``POST /_test/renew`` with ``subscription``: the next billing period begins now;
+- ``POST /_test/confirm`` with ``invoice``: the customer confirms its payment with the bank;
 - ``POST /_test/end_of_schedule`` with ``subscription``: Stripe's own retries are over.
 """
 
@@ -37,15 +38,21 @@ from seahaven_stripe_world.billing import (  # type: ignore[import-not-found]  #
 )
 from seahaven_stripe_world.dispatch.params import Param  # type: ignore[import-not-found]  # noqa: E402
 from seahaven_stripe_world.http_api import handle  # type: ignore[import-not-found]  # noqa: E402
-from seahaven_stripe_world.resources import invoices  # type: ignore[import-not-found]  # noqa: E402
+from seahaven_stripe_world.resources import (  # type: ignore[import-not-found]  # noqa: E402
+    disputes,
+    invoices,
+    payment_intents,
+)
 
 INVOICE = re.compile(r"/v1/invoices/(?P<id>in_\w+)(?P<pay>/pay)?")
 # The payment method that the request at hand wants charged.
 wanted: ContextVar[str | None] = ContextVar("wanted", default=None)
+# Whether the customer is at the bank's page at this moment.
+confirming: ContextVar[bool] = ContextVar("confirming", default=False)
 
 
 def learn_to_pay() -> None:
-    """Let ``pay`` take a payment method, and keep the charge of an attempt that failed, too."""
+    """Let ``pay`` take a payment method, keep the charge of an attempt that failed, and be disputed."""
     more = (Param(name="payment_method", kind="string"), Param(name="off_session", kind="boolean"))
     object.__setattr__(invoices.INVOICE_PAY, "body", (*invoices.INVOICE_PAY.body, *more))
     plain = invoicing.pay_invoice
@@ -57,9 +64,42 @@ def learn_to_pay() -> None:
         if outcome["outcome"] == "failed":
             charge = outcome["error"]["error"]["charge"]
             ctx.db.execute("UPDATE invoices SET _charge = ? WHERE id = ?", charge, invoice)
+        elif outcome["outcome"] == "paid":
+            dispute(ctx, invoice)
         return outcome
 
     invoicing.pay_invoice = pay_invoice
+
+
+def dispute(ctx: Any, invoice: str) -> None:
+    """Dispute what an invoice was paid with, if that is a card of which Stripe disputes every payment."""
+    charge = ctx.db.one(
+        "SELECT charges.* FROM charges JOIN invoices ON invoices._charge = charges.id WHERE invoices.id = ?",
+        invoice,
+    )
+    if charge is not None:
+        method = ctx.db.one("SELECT * FROM payment_methods WHERE id = ?", charge["payment_method"])
+        disputes.maybe_create_dispute(ctx, charge, method)
+
+
+def learn_to_confirm() -> None:
+    """Let a card that the bank wants confirmed pay where the customer does so."""
+    plain = payment_intents._behavior_tags
+
+    def behavior_tags(method: Any) -> Any:
+        tags = plain(method)
+        return {name: tags[name] for name in tags if name != "three_d_secure"} if confirming.get() else tags
+
+    payment_intents._behavior_tags = behavior_tags
+
+
+def confirm(ctx: Any, invoice: str) -> Any:
+    """Let the payment that waits for the customer go through."""
+    token = confirming.set(True)
+    try:
+        return HttpResponse.json({"outcome": invoicing.pay_invoice(ctx, invoice)["outcome"]})
+    finally:
+        confirming.reset(token)
 
 
 def answer(ctx: Any, request: Any) -> Any:
@@ -68,6 +108,8 @@ def answer(ctx: Any, request: Any) -> Any:
     if request.path == "/_test/renew":
         row = subscription_lifecycle.advance_cycle(ctx, form["subscription"])
         return HttpResponse.json({"status": row["status"], "latest_invoice": row["latest_invoice"]})
+    if request.path == "/_test/confirm":
+        return confirm(ctx, form["invoice"])
     if request.path == "/_test/end_of_schedule":
         row = dunning.apply_end_of_schedule(ctx, form["subscription"])
         return HttpResponse.json({"status": row["status"]})
@@ -151,6 +193,7 @@ def add_payments(ctx: Any, answered: Any) -> Any:
 
 if __name__ == "__main__":
     learn_to_pay()
+    learn_to_confirm()
     application = seahaven.http.app(
         world.world if hasattr(world, "world") else world,
         answer,
