@@ -147,8 +147,8 @@ class ChargeActivities(Imagining):
         """Leave a charge of a new card to another case of the customer: for a moment, or for good."""
         if unsaid.wait is not None:
             return await self._held(at, step.id, unsaid.wait, unsaid.why)
-        passed = story.model_copy(update={"pending": None, "passed": (*story.passed, step.id), "hold": None})
-        return await self._conclude(at, passed, unsaid.why)
+        changes = {"pending": None, "passed": (*story.passed, step.id), "hold": None, "unsettled": None}
+        return await self._conclude(at, story.model_copy(update=changes), unsaid.why)
 
     async def _refused(self, at: Stand, story: Story, step: Plan, decision: Claim) -> Report:
         """Leave a charge out that a network's limit or word forbids; the ledger has it with its reason."""

@@ -145,18 +145,22 @@ async def with_budget(
 def refused(story: Story, step: Plan, decision: Claim, now: datetime) -> Story:
     """Take in that a charge may not be made: put off until the budget allows it, or not with this card at all.
 
-    What is put off becomes a charge of the schedule: the mails of a step must not wait for it.
+    What is put off becomes a charge of the schedule: the mails of a step must not wait for it. An earlier try is
+    not in doubt any more: only what was proven not to have been made is claimed anew.
     """
-    changes: dict[str, object] = {"hold": None, "promise_at": None}
+    changes: dict[str, object] = {"hold": None, "promise_at": None, "unsettled": None}
     if story.pending and story.pending.id == step.id:
         changes["pending"] = None
     if step.trigger is Trigger.BACKUP:
         # Only tried in passing: there may be yet another stored card.
         changes |= {"passed": (*story.passed, step.id), "sought": ()}
+    elif step.method != story.method:
+        # A new card came meanwhile, of which nothing is said.
+        changes["passed"] = (*story.passed, step.id)
     elif decision.free_at is None:
         story = with_card_blocked(story)
         changes |= {"passed": (*story.passed, step.id), "advised": None}
     else:
         name = f"budget.{now:%Y-%m-%dT%H%M%S}"
-        changes["advised"] = Advised(id=name, at=decision.free_at, why=decision.reason)
+        changes["advised"] = Advised(id=name, at=decision.free_at, why=decision.reason, firm=True)
     return story.model_copy(update=changes)
