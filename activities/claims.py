@@ -59,12 +59,19 @@ def named(processor: str, account: str, card: protocol.Card | None) -> Card | No
 async def claim(
     session: AsyncSession, story: Story, row: AttemptRow, card: Card | None, rules: Rules, now: datetime
 ) -> Claim:
-    """Claim an attempt in the ledger, in the transaction that claims it for the case."""
+    """Claim an attempt in the ledger, in the transaction that claims it for the case.
+
+    One that an earlier try may have sent is never refused, only counted: its key tells what became of it. A release
+    without a ledger has left such ones, and so has a read that did not tell the card.
+    """
     if card is None:
         return UNLIMITED
     attempt = Attempt(
         row.key, row.amount, row.currency, invoice=story.invoice, case_id=story.case_id, source=Source.OURS
     )
+    if row.claimed_at != now:
+        await ledger.note(session, card, attempt, Result.OPEN, rules, row.claimed_at)
+        return Claim(granted=True, fresh=False, reason="this attempt may have been sent before")
     return await ledger.claim(session, card, attempt, rules, now)
 
 
