@@ -118,9 +118,11 @@ async def why_unsaid(
 
 async def why_not_charged(session: AsyncSession, at: Stand, story: Story, step: Plan) -> Unsaid | None:
     """Say why a new card is not charged for this case now, by the campaign's policy; None where it is."""
-    others = [Story.model_validate(row.story) for row in await cases.beside(session, story)]
+    others = [
+        (Story.model_validate(row.story), row.next_step_at) for row in await cases.beside(session, story)
+    ]
     charged = await attempts.of_another(session, story, step.id)
-    if chosen := charged_instead(at.campaign, story, others, charged):
+    if chosen := charged_instead(at.campaign, story, step.id, [other for other, _ in others], charged):
         policy = at.campaign.on_new_card
         return Unsaid(f"{policy}: the new card is charged for case {chosen}, and here as the steps say")
     if other := charged_before(story, step.id, others, at.now):
