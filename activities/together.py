@@ -63,7 +63,7 @@ async def take_turn(session: AsyncSession, story: Story, action: str) -> bool:
 
 
 async def give_turn_back(session: AsyncSession, story: Story, action: str) -> None:
-    """Let the customer's next case act."""
+    """Let the customer's next case act; first of all in its transaction, as a claim takes the turn before the card."""
     await turns.give_back(session, _whose(story), f"{story.case_id}.{action}")
 
 
