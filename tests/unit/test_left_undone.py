@@ -9,11 +9,14 @@ import pytest
 
 from activities.claims import refused
 from activities.findings import left_to_processor
+from activities.news import take_fact
 from activities.standing import with_hold
 from campaigns.planner import plan
 from campaigns.story import Action, Beside, Hold, Pending, Plan, Story, Trigger, Unsettled
+from contract import PaymentFailed
 from store.ledger import Claim
 from tests.unit.planner_story import CAMPAIGN, day, story
+from tests.unit.test_declines import TABLE
 
 NOW = day(1)
 FREE = NOW + timedelta(days=1)
@@ -62,8 +65,10 @@ def test_a_refused_charge_is_not_due_again_at_once(told: dict[str, Any], decisio
 def test_a_refused_charge_that_a_person_put_is_made_when_the_budget_allows_it() -> None:
     case = story(moved={"day-1": NOW})
     after = refused(case, next_of(case), UNTIL, NOW)
-    written = after.model_copy(update={"done": {"day-1.message": NOW}})
-    assert (next_of(written).id, next_of(written).at) == ("day-1.charge", FREE)
+    without_mail = after.model_copy(update={"passed": ("day-1.message",)})
+    upcoming = next_of(without_mail)
+    assert (upcoming.id, upcoming.at) == ("day-1.charge", FREE)
+    assert upcoming.why == "step day-1: 1 day after the failed payment, moved by a person; " + UNTIL.reason
 
 
 @pytest.mark.parametrize("decision", [UNTIL, FOR_GOOD])
@@ -98,3 +103,18 @@ def test_a_hold_whose_time_has_come_is_not_carried_on() -> None:
     over = Hold(action="day-1.message", until=NOW, why="mails are stopped")
     look = Hold(action="look", until=NOW + MINUTE, why="the account is stopped")
     assert with_hold(story(hold=over), look, NOW).hold == look
+
+
+def test_another_stored_card_is_not_charged_once_the_customer_has_told_the_bank_to_stop() -> None:
+    backup = Pending(id="backup.card_9", trigger=Trigger.BACKUP, method="card_9")
+    case = story(blocked=("card_1",), pending=backup)
+    told = PaymentFailed(event="evt_1", by="processor", decline="revocation_of_all_authorizations")
+    after = take_fact(case, told, CAMPAIGN, TABLE, NOW).story
+    assert (after.revoked, after.pending) == (True, None)
+
+
+def test_a_new_card_is_still_charged_when_the_one_before_it_is_declined_late() -> None:
+    given = Pending(id="card.card_2", trigger=Trigger.CARD_UPDATED, method="card_2")
+    told = PaymentFailed(event="evt_1", by="processor", decline="revocation_of_all_authorizations")
+    after = take_fact(story(method="card_2", pending=given), told, CAMPAIGN, TABLE, NOW).story
+    assert after.pending == given
