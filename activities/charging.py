@@ -100,6 +100,8 @@ class ChargeActivities(Imagining):
         attempt, decision = claimed
         if not decision.granted:
             return await self._refused(at, story, step, decision)
+        if not decision.fresh:
+            card = await claims.charged_with(self._tools, attempt, card)
         answer = await self._charge(at, attempt)
         if answer.result is ChargeResult.PENDING:
             return await self._under_way(at, story, attempt, answer, card)

@@ -9,7 +9,7 @@ from campaigns.budget import Charge, Result
 from campaigns.story import Advised, Story, Trigger
 from keys import seen_key
 from processors.protocol import ChargeResult
-from store import card_attempts, ledger
+from store import card_attempts, cards, ledger
 from store.card_attempts import Attempt, Source
 from store.cards import Card
 from store.ledger import Claim
@@ -47,6 +47,12 @@ async def card_of(tools: Tools, story: Story, invoice: Invoice, method: str | No
         processor = tools.processor(story.processor)
         found = await processor.read_card(story.account, invoice.customer.id, method)
     return named(story.processor, story.account, found)
+
+
+async def charged_with(tools: Tools, row: AttemptRow, otherwise: Card | None) -> Card | None:
+    """Name the card that an attempt was claimed with: what is charged by default may be another by now."""
+    async with tools.database.read() as session:
+        return await cards.of_attempt(session, row.key) or otherwise
 
 
 def named(processor: str, account: str, card: protocol.Card | None) -> Card | None:

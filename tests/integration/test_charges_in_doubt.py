@@ -79,3 +79,15 @@ async def test_a_try_that_settles_and_the_next_that_claims_do_not_hold_each_othe
     await shop.play(NINE + timedelta(days=1))
     await asyncio.gather(*next_try)
     assert (len(next_try), list(shop.stories["in_ada"].done)) == (1, ["day-1.charge"])
+
+
+async def test_what_is_said_of_a_charge_holds_for_the_card_that_was_charged(shop: Shop) -> None:
+    await shop.fails("ada", "lost:do_not_try_again", NINE)
+    # The billing service has named no card: the processor's own choice is charged.
+    shop.stories["in_ada"] = shop.stories["in_ada"].model_copy(update={"method": None})
+    await shop.play(NINE + timedelta(days=1))
+    await shop.sandbox.add_card("cus_ada", "card_ada_2", "paid", "mastercard")
+    await shop.play(NINE + timedelta(days=1) + 5 * MINUTE)
+    async with shop.tools.database.read() as session:
+        found = {row.network: row.forbidden_for_good for row in (await session.exec(select(CardRow))).all()}
+    assert found == {"visa": True, "mastercard": False}
