@@ -100,6 +100,8 @@ class ChargeActivities(Imagining):
         attempt, decision = claimed
         if not decision.granted:
             return await self._refused(at, story, step, decision)
+        if not decision.fresh:
+            card = await claims.charged_with(self._tools, attempt, card)
         answer = await self._charge(at, attempt)
         if answer.result is ChargeResult.PENDING:
             return await self._under_way(at, story, attempt, answer, card)
@@ -147,8 +149,8 @@ class ChargeActivities(Imagining):
         """Leave a charge of a new card to another case of the customer: for a moment, or for good."""
         if unsaid.wait is not None:
             return await self._held(at, step.id, unsaid.wait, unsaid.why)
-        passed = story.model_copy(update={"pending": None, "passed": (*story.passed, step.id), "hold": None})
-        return await self._conclude(at, passed, unsaid.why)
+        changes = {"pending": None, "passed": (*story.passed, step.id), "hold": None, "unsettled": None}
+        return await self._conclude(at, story.model_copy(update=changes), unsaid.why)
 
     async def _refused(self, at: Stand, story: Story, step: Plan, decision: Claim) -> Report:
         """Leave a charge out that a network's limit or word forbids; the ledger has it with its reason."""
@@ -173,10 +175,10 @@ class ChargeActivities(Imagining):
             # Proven not sent, unless an earlier try of this attempt was never answered.
             if row.doubt is None and row.claimed_at == at.now:
                 async with self._tools.database.begin() as session:
+                    await together.give_turn_back(session, story, row.attempt)
                     row.state, row.doubt = attempts.NOT_MADE, attempts.NOT_SENT
                     session.add(row)
                     await claims.give_back(session, row, "it never left us", at.now)
-                    await together.give_turn_back(session, story, row.attempt)
             raise
         except AnswerLost as error:
             async with self._tools.database.begin() as session:
@@ -190,11 +192,11 @@ class ChargeActivities(Imagining):
         """Rest until the bank has answered, which takes days; the invoice tells what it says."""
         line = f"charge {row.attempt} is with the bank, which answers in a few days"
         async with self._tools.database.begin() as session:
+            await together.give_turn_back(session, story, row.attempt)
             row.state, row.doubt, row.payment = attempts.PENDING, None, answer.payment
             session.add(row)
             await claims.settle(session, row, answer, self._tools.rules, at.now)
             await breaking.note_answer(session, self._tools, at, card, None)
-            await together.give_turn_back(session, story, row.attempt)
             return await conclude(session, at.campaign, with_bank(story, row, at.now), at.now, [line])
 
     async def _settled(
@@ -203,10 +205,10 @@ class ChargeActivities(Imagining):
         if answer.result is ChargeResult.NOTHING_TO_PAY:
             # Paid between the read and the charge: the next turn reads again and finds by whom.
             async with self._tools.database.begin() as session:
+                await together.give_turn_back(session, story, row.attempt)
                 row.state, row.settled_at = attempts.NOT_MADE, at.now
                 session.add(row)
                 await claims.give_back(session, row, "there was nothing to pay", at.now)
-                await together.give_turn_back(session, story, row.attempt)
             return await self._conclude(at, without_attempt(story, row.attempt))
         verdict = None
         if answer.result is ChargeResult.DECLINED:
@@ -219,9 +221,9 @@ class ChargeActivities(Imagining):
         }.get(answer.result, f"declined: {verdict.words if verdict else 'no reason given'}")
         line = f"charge {story.charges} of {money(story)} ({trigger}): {words}"
         async with self._tools.database.begin() as session:
+            await together.give_turn_back(session, story, row.attempt)
             await self._write_down(session, at, row, answer, verdict, card)
             await breaking.note_answer(session, self._tools, at, card, verdict)
-            await together.give_turn_back(session, story, row.attempt)
             story = await claims.with_budget(session, story, card, self._tools.rules, at.now)
             report = await conclude(session, at.campaign, story, at.now, [line])
         log.info(

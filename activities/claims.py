@@ -9,7 +9,7 @@ from campaigns.budget import Charge, Result
 from campaigns.story import Advised, Story, Trigger
 from keys import seen_key
 from processors.protocol import ChargeResult
-from store import card_attempts, ledger
+from store import card_attempts, cards, ledger
 from store.card_attempts import Attempt, Source
 from store.cards import Card
 from store.ledger import Claim
@@ -49,6 +49,12 @@ async def card_of(tools: Tools, story: Story, invoice: Invoice, method: str | No
     return named(story.processor, story.account, found)
 
 
+async def charged_with(tools: Tools, row: AttemptRow, otherwise: Card | None) -> Card | None:
+    """Name the card that an attempt was claimed with: what is charged by default may be another by now."""
+    async with tools.database.read() as session:
+        return await cards.of_attempt(session, row.key) or otherwise
+
+
 def named(processor: str, account: str, card: protocol.Card | None) -> Card | None:
     """Give a processor's card as the ledger knows it: by its fingerprint, else by its id."""
     if card is None:
@@ -59,12 +65,19 @@ def named(processor: str, account: str, card: protocol.Card | None) -> Card | No
 async def claim(
     session: AsyncSession, story: Story, row: AttemptRow, card: Card | None, rules: Rules, now: datetime
 ) -> Claim:
-    """Claim an attempt in the ledger, in the transaction that claims it for the case."""
+    """Claim an attempt in the ledger, in the transaction that claims it for the case.
+
+    One that an earlier try may have sent is never refused, only counted: its key tells what became of it. A release
+    without a ledger has left such ones, and so has a read that did not tell the card.
+    """
     if card is None:
         return UNLIMITED
     attempt = Attempt(
         row.key, row.amount, row.currency, invoice=story.invoice, case_id=story.case_id, source=Source.OURS
     )
+    if row.claimed_at != now:
+        await ledger.note(session, card, attempt, Result.OPEN, rules, row.claimed_at)
+        return Claim(granted=True, fresh=False, reason="this attempt may have been sent before")
     return await ledger.claim(session, card, attempt, rules, now)
 
 
@@ -145,9 +158,10 @@ async def with_budget(
 def refused(story: Story, step: Plan, decision: Claim, now: datetime) -> Story:
     """Take in that a charge may not be made: put off until the budget allows it, or not with this card at all.
 
-    What is put off becomes a charge of the schedule: the mails of a step must not wait for it.
+    What is put off becomes a charge of the schedule: the mails of a step must not wait for it. An earlier try is
+    not in doubt any more: only what was proven not to have been made is claimed anew.
     """
-    changes: dict[str, object] = {"hold": None, "promise_at": None}
+    changes: dict[str, object] = {"hold": None, "promise_at": None, "unsettled": None}
     if decision.uses:
         # Others may have tried the card since this case last did: the next sentence must not contradict itself.
         changes["budget"] = decision.uses[0].said()
@@ -156,10 +170,13 @@ def refused(story: Story, step: Plan, decision: Claim, now: datetime) -> Story:
     if step.trigger is Trigger.BACKUP:
         # Only tried in passing: there may be yet another stored card.
         changes |= {"passed": (*story.passed, step.id), "sought": ()}
+    elif step.method != story.method:
+        # A new card came meanwhile, of which nothing is said.
+        changes["passed"] = (*story.passed, step.id)
     elif decision.free_at is None:
         story = with_card_blocked(story)
         changes |= {"passed": (*story.passed, step.id), "advised": None}
     else:
         name = f"budget.{now:%Y-%m-%dT%H%M%S}"
-        changes["advised"] = Advised(id=name, at=decision.free_at, why=decision.reason)
+        changes["advised"] = Advised(id=name, at=decision.free_at, why=decision.reason, firm=True)
     return story.model_copy(update=changes)

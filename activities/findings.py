@@ -230,7 +230,7 @@ def learn_from_imagined(
 
 def left_to_processor(story: Story, attempt: str) -> Story:
     """Take in that a charge is not made because the processor still charges by itself."""
-    changes: dict[str, object] = {"hold": None, "promise_at": None}
+    changes: dict[str, object] = {"hold": None, "promise_at": None, "unsettled": None}
     if story.pending and story.pending.id == attempt:
         changes["pending"] = None
     else:

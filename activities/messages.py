@@ -223,7 +223,7 @@ class MessageActivities(StepActivities):
                     messages.UNKNOWN, "a worker stopped while it was being sent; it is not sent again"
                 )
             row.state, row.address, row.locale = messages.SENDING, customer.email, mail.locale
-            row.subject = mail.subject
+            row.subject, row.level = mail.subject, level
             session.add(row)
         try:
             receipt = await sender.send(mail)

@@ -151,6 +151,9 @@ def _failed_again(story: Story, fact: PaymentFailed, declines: DeclineTable, now
     # Today's Stripe events do not say why; a reason that is not given must not replace one that was.
     if fact.decline and fact.method in {None, story.method}:
         changes |= learn_from_decline(story, verdict, min(fact.at or now, now))
+    if changes.get("revoked") and story.pending and story.pending.trigger is Trigger.BACKUP:
+        # It waits for the hours of charges, and what the customer agreed to is taken back.
+        changes["pending"] = None
     lines = [f"a charge made by the {fact.by} was declined: {verdict.words}"]
     spared = _spared(story, fact, now)
     if spared:

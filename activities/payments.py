@@ -101,6 +101,10 @@ class PaymentActivities(Imagining):
             charge=invoice.failed_charge,
         )
         card = await claims.card_of(self._tools, story, invoice, gone.method)
+        async with self._tools.database.read() as session:
+            row = await attempts.get(session, story.case_id, gone.id)
+        if row is not None:
+            card = await claims.charged_with(self._tools, row, card)
         verdict = self._tools.declines.judge(said_of(answer, network_of(card, story)), at.now.date())
         story = learn_from_return(story, verdict, at.now)
         line = f"charge {gone.id} of {money(story)} came back from the bank: {verdict.words}"

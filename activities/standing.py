@@ -98,6 +98,18 @@ async def release(tools: Tools, at: Stand, switch: str) -> None:
         await switches.turn(session, switch, stop=False, by="dunwell", why="the key works again", now=at.now)
 
 
+def with_hold(story: Story, hold: Hold, now: datetime) -> Story:
+    """Give the story with one more thing that waits; what waits already goes on doing so, until the sooner time.
+
+    Were it forgotten, two that wait would be due in turn, again and again at one moment.
+    """
+    earlier = story.hold
+    if earlier is not None and earlier.until > now:
+        others = tuple(action for action in (earlier.action, *earlier.also) if action != hold.action)
+        hold = hold.model_copy(update={"also": others, "until": min(hold.until, earlier.until)})
+    return story.model_copy(update={"hold": hold})
+
+
 class StepActivities:
     """What the activities that carry out steps have in common."""
 
@@ -113,4 +125,4 @@ class StepActivities:
         """Leave the action undone and say when it is tried again."""
         hold = Hold(action=action, until=at.now + length, why=why)
         log.warning("case.held", **ids(at.story), action=action, why=why, until=hold.until.isoformat())
-        return await self._conclude(at, at.story.model_copy(update={"hold": hold}), f"{action} waits: {why}")
+        return await self._conclude(at, with_hold(at.story, hold, at.now), f"{action} waits: {why}")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from store.tables import MessageRow
 
 # A charge or a mail is over in seconds; a case that met another looks again after this long and a little more.
-TURN_HOLD, TURN_SPREAD = timedelta(seconds=20), 20
+TURN_HOLD, TURN_SPREAD = timedelta(seconds=5), 5
 TAKEN = "another case of this customer is being charged or written about"
 
 
@@ -66,7 +66,7 @@ async def take_turn(session: AsyncSession, story: Story, action: str) -> bool:
 
 
 async def give_turn_back(session: AsyncSession, story: Story, action: str) -> None:
-    """Let the customer's next case act."""
+    """Let the customer's next case act; first of all in its transaction, as a claim takes the turn before the card."""
     await turns.give_back(session, _whose(story), f"{story.case_id}.{action}")
 
 
@@ -121,9 +121,11 @@ async def why_unsaid(
 
 async def why_not_charged(session: AsyncSession, at: Stand, story: Story, step: Plan) -> Unsaid | None:
     """Say why a new card is not charged for this case now, by the campaign's policy; None where it is."""
-    others = [Story.model_validate(row.story) for row in await cases.beside(session, story)]
+    others = [
+        (Story.model_validate(row.story), row.next_step_at) for row in await cases.beside(session, story)
+    ]
     charged = await attempts.of_another(session, story, step.id)
-    if chosen := charged_instead(at.campaign, story, others, charged):
+    if chosen := charged_instead(at.campaign, story, step.id, [other for other, _ in others], charged):
         policy = at.campaign.on_new_card
         return Unsaid(f"{policy}: the new card is charged for case {chosen}, and here as the steps say")
     if other := charged_before(story, step.id, others, at.now):

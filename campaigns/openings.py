@@ -53,6 +53,8 @@ def part_at(campaign: Campaign, story: Story, step: Step, kind: str, at: datetim
         advised = as_advised(story, step, at)
         if kind == CHARGE or advised - at <= SOON:
             at = advised
+    if kind == CHARGE and by_person and story.advised and story.advised.firm:
+        at = as_advised(story, step, at)
     if kind == CHARGE and not by_person:
         payday = payday_of(campaign, story, at)
         put_off = payday and opening_of(campaign, story, payday, calendar.charges)

@@ -267,7 +267,10 @@ def _spell_waits(campaign: Campaign, story: Story, part: Due, at: datetime, due:
     zone = campaign.calendar.zone(story.timezone)
     charges, mails = campaign.calendar.charges, campaign.calendar.messages
     charged = part.kind == CHARGE or is_to_charge(story, part.step)
-    if charged and not is_put(story, part.step):
+    if part.kind == CHARGE and is_put(story, part.step) and story.advised and story.advised.firm:
+        if as_advised(story, part.step, at) > at:
+            yield story.advised.why
+    elif charged and not is_put(story, part.step):
         later = as_advised(story, part.step, at)
         if story.advised and later > at and (part.kind == CHARGE or later - at <= SOON):
             yield story.advised.why if part.kind == CHARGE else f"after its charge: {story.advised.why}"

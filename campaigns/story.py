@@ -105,7 +105,8 @@ class Advised(Value):
     """When the card may be tried again, by the issuer's word or after a trouble of the machines, and why.
 
     ``exact``: the issuer asked for it, and nothing is charged on schedule before. ``timed``: a charge is due
-    then, also where no step of the campaign has one by that time; ``id`` is that charge's.
+    then, also where no step of the campaign has one by that time; ``id`` is that charge's. ``firm``: it holds for
+    a step that a person has put to another time, too.
     """
 
     id: str
@@ -113,6 +114,7 @@ class Advised(Value):
     why: str
     exact: bool = True
     timed: bool = True
+    firm: bool = False
 
 
 class Pause(Value):

@@ -89,31 +89,47 @@ def _goes_on(story: Story, now: datetime) -> bool:
 
 
 def charged_instead(
-    campaign: Campaign, story: Story, others: Sequence[Story], charged: str | None = None
+    campaign: Campaign, story: Story, attempt: str, others: Sequence[Story], charged: str | None = None
 ) -> str | None:
     """Name the case that a new card is charged for in place of this one; None where this one is charged.
 
-    ``charged`` is one that has been charged with it already, and may have ended by that.
+    ``charged`` is one that has been charged with it already, and may have ended by that. One that will not be
+    charged with it is not chosen: then nobody would be.
     """
     if campaign.on_new_card == "all":
         return None
     if charged is not None:
         return charged
     choose = min if campaign.on_new_card == "oldest first" else max
-    chosen = choose((story, *others), key=place)
+    able = (other for other in others if _will_charge(other, attempt, story.method))
+    chosen = choose((story, *able), key=place)
     return None if chosen.case_id == story.case_id else chosen.case_id
 
 
-def charged_before(story: Story, attempt: str, others: Sequence[Story], now: datetime) -> str | None:
+def _will_charge(other: Story, attempt: str, card: str | None) -> bool:
+    """Whether a new card is charged for another case once it has heard of it: not where it is that case's own already."""
+    if other.ending or other.charged_back or other.beside or (other.unsettled and other.review):
+        return False
+    is_renewed = attempt != f"card.{card}"
+    known = other.pending is None and (other.method == card or card in other.blocked)
+    return is_renewed or not known
+
+
+def charged_before(
+    story: Story, attempt: str, others: Sequence[tuple[Story, datetime | None]], now: datetime
+) -> str | None:
     """Name an older case whose charge of the same new card comes first; None where it is this one's turn.
 
-    One that has not heard of the card yet is given a moment, once.
+    ``others`` come with when their next action is due. One that has not heard of the card yet is given a moment,
+    once.
     """
     waited = story.hold is not None and story.hold.covers(attempt)
-    for other in sorted(others, key=place):
+    for other, due in sorted(others, key=lambda other: place(other[0])):
         if place(other) > place(story):
             return None
         if attempt in other.done or attempt in other.passed or not _may_charge(other, now):
+            continue
+        if due is not None and due <= now - STUCK:
             continue
         if (other.pending is not None and other.pending.id == attempt) or not waited:
             return other.case_id

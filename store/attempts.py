@@ -93,7 +93,7 @@ async def in_doubt(session: AsyncSession, case_id: str, attempt: str | None = No
 async def of_another(session: AsyncSession, story: Story, attempt: str) -> str | None:
     """Name another case of the customer that has made an attempt of this name since this case's failure.
 
-    Such a name is that of a new card, which all their cases hear of.
+    Such a name is that of a new card, which all their cases hear of. What a case in shadow imagined is no charge.
     """
     found = await session.exec(
         select(AttemptRow.case_id)
@@ -104,7 +104,7 @@ async def of_another(session: AsyncSession, story: Story, attempt: str) -> str |
             CaseRow.customer == story.customer,
             CaseRow.id != story.case_id,
             AttemptRow.attempt == attempt,
-            AttemptRow.state != NOT_MADE,
+            col(AttemptRow.state).not_in([NOT_MADE, SHADOW]),
             col(AttemptRow.claimed_at) >= story.failed_at,
         )
         .limit(1)

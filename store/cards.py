@@ -105,6 +105,22 @@ async def of_case(session: AsyncSession, case_id: str) -> Sequence[CardRow]:
     return found.all()
 
 
+async def of_attempt(session: AsyncSession, key: str) -> Card | None:
+    """Find the card that an attempt was claimed with; None where nothing was claimed under the key."""
+    found = await session.exec(
+        select(CardRow)
+        .join(
+            CardAttemptRow,
+            (col(CardRow.processor) == col(CardAttemptRow.processor))
+            & (col(CardRow.account) == col(CardAttemptRow.account))
+            & (col(CardRow.card) == col(CardAttemptRow.card)),
+        )
+        .where(CardAttemptRow.key == key)
+    )
+    row = found.first()
+    return named(row) if row else None
+
+
 def named(row: CardRow) -> Card:
     """Give a stored card as the name by which the ledger is asked."""
     return Card(row.processor, row.account, row.card, row.network, row.country, row.rail)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import keys
 from activities import claims
 from campaigns import budget
 from campaigns.budget import Result
 from campaigns.declines import Said
 from campaigns.story import Outcome
 from contract import Cancel, CardUpdated, Fact, FactName, InvoiceChanged, OpenCase, PaymentSucceeded
-from keys import seen_key
 from processors.protocol import Initiator, Report, ReportKind
 from store import attempts, cases, ledger
 from store.card_attempts import Attempt, Source
@@ -55,9 +55,24 @@ async def hand_on(desk: Desk, processor: str, report: Report) -> list[Delivery]:
         rows = [row for row in rows if row.closed_at is None or (paid and row.outcome != Outcome.RECOVERED)]
     if not rows:
         return [Delivery(Became.NO_CASE, f"no case is concerned: {report.why}")]
-    if report.kind is ReportKind.DISPUTED and rows[0].outcome == Outcome.RECOVERED and rows[0].closed_at:
-        return [await open_charged_back(desk, rows[0], report.why, report.event, report.at)]
+    if report.kind is ReportKind.DISPUTED and (recovered := await _recovered(desk, rows[0])):
+        return [await open_charged_back(desk, recovered, report.why, report.event, report.at)]
     return await tell(desk, rows, *fact)
+
+
+async def _recovered(desk: Desk, row: CaseRow) -> CaseRow | None:
+    """Give the recovered case of a disputed payment, for which the next one is to be opened.
+
+    Also where that one is only reserved: Temporal was away, and nobody else would start it.
+    """
+    if row.opened_at is None and row.episode > 1:
+        earlier = keys.workflow_id(row.processor, row.account, row.invoice, row.episode - 1)
+        async with desk.tools.database.read() as session:
+            found = await cases.get(session, keys.case_id(earlier))
+        if found is None:
+            return None
+        row = found
+    return row if row.outcome == Outcome.RECOVERED and row.closed_at else None
 
 
 async def _count(desk: Desk, processor: str, report: Report, attempted: Attempted) -> None:
@@ -67,7 +82,7 @@ async def _count(desk: Desk, processor: str, report: Report, attempted: Attempte
         return
     by_customer = attempted.initiator is Initiator.CUSTOMER
     attempt = Attempt(
-        seen_key(processor, report.account, attempted.charge),
+        keys.seen_key(processor, report.account, attempted.charge),
         attempted.amount,
         attempted.currency,
         source=Source.CHECKOUT if by_customer else Source.PROCESSOR,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from campaigns.story import Outcome
+from store import cases
 from tests.integration.web_side import until
 
 if TYPE_CHECKING:
@@ -102,6 +103,19 @@ async def test_a_second_dispute_of_an_invoice_opens_no_third_case(web: WebSide) 
     await web.settled(more.id)
     found = await until(lambda: web.case("in_twice"))
     assert (found.id, found.episode, found.status) == (case.id, 2, "needs review")
+
+
+async def test_a_dispute_whose_case_was_reserved_while_temporal_was_away_is_opened_by_the_next_try(
+    web: WebSide,
+) -> None:
+    first = await recovered(web, "away")
+    async with web.desk.tools.database.begin() as session:
+        await cases.reserve_next(session, first, first.reserved_at)
+    [disputed] = await web.happened(web.sandbox.dispute("in_away", first.reserved_at))
+    await web.post(disputed.body)
+    second = await web.opened("in_away")
+    assert (second.episode, second.status) == (2, "needs review")
+    assert [alert.kind for alert in await web.alerts(second.id)] == ["charged back"]
 
 
 async def test_a_payment_that_was_paid_and_refunded_meanwhile_stops_the_charges(web: WebSide) -> None:

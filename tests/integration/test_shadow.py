@@ -236,3 +236,17 @@ async def test_the_studio_shows_the_comparison_and_what_it_cannot_know(studio: S
     assert "In shadow: everything below is decided and written down" in said(viewer)
     await viewer.open("/studio/campaigns")
     assert "4 cases in shadow, counted only in what was imagined there." in said(viewer)
+
+
+async def test_a_new_card_that_a_case_in_shadow_only_imagined_charging_is_still_to_be_charged(
+    database: Database,
+) -> None:
+    rows = [case(1, None, shadow=True, customer="cus_1"), case(2, None, customer="cus_1")]
+    await fill(database, rows)
+    mine = story(
+        case_id="case_00002", processor="stripe", account="main", customer="cus_1", failed_at=MONDAY - DAY
+    )
+    async with database.begin() as session:
+        session.add(attempt(1, "case_00001", "card_updated", attempts.SHADOW, None))
+    async with database.read() as session:
+        assert await attempts.of_another(session, mine, "a1") is None

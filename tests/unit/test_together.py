@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from campaigns.document import Campaign
 from campaigns.schedule import FAREWELL, NOTICE
-from campaigns.story import Hold, Pause, Pending, Story, Trigger, Unsettled
+from campaigns.story import Beside, Hold, Pause, Pending, Story, Trigger, Unsettled
 from campaigns.together import (
     Heard,
     charged_before,
@@ -24,11 +24,20 @@ from tests.unit.planner_story import CAMPAIGN, day, story
 MESSAGES = [f"day-{number}.message" for number in (1, 3, 5, 7)]
 CARD = "card.card_2"
 MINUTE = timedelta(minutes=1)
+DOUBT = Unsettled(id="day-1.charge", trigger=Trigger.SCHEDULE, since=day(4), until=day(5))
 GIVEN = Pending(id=CARD, trigger=Trigger.CARD_UPDATED, method="card_2")
 
 
 def failed(number: float, name: str, **more: Any) -> Story:
     return story(case_id=name, failed_at=day(number), **more)
+
+
+def given(case: Story) -> Story:
+    return case.model_copy(update={"method": "card_2", "pending": GIVEN})
+
+
+def due(*others: Story) -> list[tuple[Story, datetime | None]]:
+    return [(other, None) for other in others]
 
 
 OLDEST, MIDDLE, YOUNGEST = failed(0, "case_a"), failed(2, "case_b"), failed(4, "case_c")
@@ -125,34 +134,61 @@ def test_without_a_limit_nothing_waits() -> None:
 def test_a_new_card_is_charged_by_the_policy(policy: str, charged: list[str | None]) -> None:
     every = [OLDEST, MIDDLE, YOUNGEST]
     found = [
-        charged_instead(with_policy(policy), mine, [other for other in every if other is not mine])
+        charged_instead(
+            with_policy(policy), given(mine), CARD, [other for other in every if other is not mine]
+        )
         for mine in every
     ]
     assert found == charged
-    assert charged_instead(with_policy(policy), MIDDLE, []) is None
+    assert charged_instead(with_policy(policy), given(MIDDLE), CARD, []) is None
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"charged_back": True, "review": "the payment was charged back"},
+        {"beside": Beside(until=day(6), look_at=day(6))},
+        {"method": "card_2"},
+        {"blocked": ("card_2",)},
+        {"unsettled": DOUBT, "review": "nobody knows"},
+    ],
+)
+def test_a_new_card_is_not_left_to_a_case_that_will_not_be_charged_with_it(told: dict[str, Any]) -> None:
+    oldest = failed(0, "case_a", **told)
+    assert charged_instead(with_policy("oldest first"), given(MIDDLE), CARD, [oldest, YOUNGEST]) is None
+
+
+def test_a_renewed_card_is_charged_for_the_oldest_that_has_it() -> None:
+    renewed, mine = f"{CARD}.2029-04", given(MIDDLE)
+    oldest = failed(0, "case_a", method="card_2")
+    assert charged_instead(with_policy("oldest first"), mine, renewed, [oldest]) == "case_a"
 
 
 def test_one_that_was_paid_with_the_card_already_is_the_one_that_was_charged() -> None:
-    assert charged_instead(with_policy("oldest first"), MIDDLE, [YOUNGEST], "case_a") == "case_a"
-    assert charged_instead(with_policy("all"), MIDDLE, [YOUNGEST], "case_a") is None
+    assert charged_instead(with_policy("oldest first"), MIDDLE, CARD, [YOUNGEST], "case_a") == "case_a"
+    assert charged_instead(with_policy("all"), MIDDLE, CARD, [YOUNGEST], "case_a") is None
 
 
 def test_all_are_charged_one_after_the_other_the_oldest_first() -> None:
-    given = OLDEST.model_copy(update={"pending": GIVEN})
-    assert charged_before(MIDDLE, CARD, [given, YOUNGEST], day(5)) == "case_a"
-    assert charged_before(OLDEST, CARD, [MIDDLE, YOUNGEST], day(5)) is None
+    assert charged_before(MIDDLE, CARD, due(given(OLDEST), YOUNGEST), day(5)) == "case_a"
+    assert charged_before(OLDEST, CARD, due(MIDDLE, YOUNGEST), day(5)) is None
     charged = OLDEST.model_copy(update={"done": {CARD: day(5)}})
-    assert charged_before(MIDDLE, CARD, [charged, YOUNGEST], day(5)) is None
+    assert charged_before(MIDDLE, CARD, due(charged, YOUNGEST), day(5)) is None
+
+
+def test_an_older_case_that_has_been_late_for_an_hour_is_not_waited_for() -> None:
+    lost = [(given(OLDEST), day(5))]
+    assert charged_before(MIDDLE, CARD, lost, day(5) + 59 * MINUTE) == "case_a"
+    assert charged_before(MIDDLE, CARD, lost, day(5) + 60 * MINUTE) is None
 
 
 def test_an_older_case_that_has_not_heard_of_the_card_is_given_a_moment_once() -> None:
-    assert charged_before(MIDDLE, CARD, [OLDEST], day(5)) == "case_a"
+    assert charged_before(MIDDLE, CARD, due(OLDEST), day(5)) == "case_a"
     hold = Hold(action=CARD, until=day(5), why="the older case goes first")
     waited = MIDDLE.model_copy(update={"hold": hold})
-    assert charged_before(waited, CARD, [OLDEST], day(5)) is None
+    assert charged_before(waited, CARD, due(OLDEST), day(5)) is None
 
 
 def test_an_older_case_that_cannot_charge_is_not_waited_for() -> None:
-    doubt = Unsettled(id="day-1.charge", trigger=Trigger.SCHEDULE, since=day(4), until=day(5))
-    stuck = OLDEST.model_copy(update={"pending": GIVEN, "unsettled": doubt})
-    assert charged_before(MIDDLE, CARD, [stuck], day(5)) is None
+    stuck = OLDEST.model_copy(update={"pending": GIVEN, "unsettled": DOUBT})
+    assert charged_before(MIDDLE, CARD, due(stuck), day(5)) is None
