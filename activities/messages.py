@@ -198,10 +198,10 @@ class MessageActivities(StepActivities):
             why_not = _undeliverable(customer)
             if why_not is not None or customer is None or customer.email is None:
                 return Result(messages.FAILED, why_not or "the customer has no address")
-            addressee = self._addressee(at, story, step, invoice, customer, owed)
-            if owed and step.id != FAREWELL:
-                pays_all = await together.card_pays_all(session, story)
-                addressee = replace(addressee, card_pays_all=pays_all)
+            pays_all = bool(owed) and step.id != FAREWELL and await together.card_pays_all(session, story)
+            addressee = replace(
+                self._addressee(at, story, step, invoice, customer), all_owed=owed, card_pays_all=pays_all
+            )
             if story.shadow:
                 self._mail(at, story, step, addressee, customer)
                 return Result(messages.SHADOW, "written by a case in shadow, and handed to nobody")
@@ -278,7 +278,6 @@ class MessageActivities(StepActivities):
         step: Plan,
         invoice: Invoice,
         customer: CustomerRow,
-        owed: tuple[Owed, ...],
     ) -> Addressee:
         card = invoice.card if invoice.card and story.method in {None, invoice.card.id} else None
         return Addressee(
@@ -290,7 +289,6 @@ class MessageActivities(StepActivities):
             card_network=card.network if card else None,
             card_last4=card.last4 if card else None,
             confirm_link=invoice.confirm_url,
-            all_owed=owed,
         )
 
     def _mail(self, at: Stand, story: Story, step: Plan, addressee: Addressee, customer: CustomerRow) -> Mail:
