@@ -11,6 +11,7 @@ from activities.turn import course_of
 from campaigns.schedule import NOTICE
 from campaigns.story import Story
 from campaigns.together import (
+    ANY_CARD,
     WEEK,
     Heard,
     charged_before,
@@ -144,7 +145,7 @@ async def charged_at_once(session: AsyncSession, stories: Sequence[Story]) -> fr
             continue
         campaign, _ = await course_of(session, story)
         others = [other for other in stories if other.case_id != story.case_id]
-        if not campaign.is_holdout and charged_instead(campaign, story, others) is None:
+        if not campaign.is_holdout and charged_instead(campaign, story, ANY_CARD, others) is None:
             found.add(story.case_id)
     return frozenset(found)
 

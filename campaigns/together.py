@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from campaigns.story import Story
 
 WEEK = timedelta(days=7)
+# The attempt with a card that nobody has given yet.
+ANY_CARD = "card"
 # A case whose next action is so near goes first; one that has been late for longer is not waited for.
 NEAR, STUCK = timedelta(minutes=10), timedelta(hours=1)
 
