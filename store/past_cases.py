@@ -146,7 +146,7 @@ def _failure(row: Any) -> PastFailure:
 
 def _settled_after(row: Any) -> timedelta | None:
     """Say how long after the failure something from outside ended the case, or None where nothing did."""
-    if row.outcome in BY_ITSELF or row.lever == Lever.SCHEDULED_RETRY:
+    if row.outcome in BY_ITSELF or row.lever in {Lever.SCHEDULED_RETRY, Lever.BACKUP}:
         return None
     if row.shadow and row.lever == Lever.PROCESSOR:
         # A campaign that acts takes these retries over, so that its steps stand in their place.

@@ -43,6 +43,9 @@ class Whose(NamedTuple):
 async def claim(session: AsyncSession, whose: Whose, owner: str, now: datetime) -> bool:
     """Take a customer's turn, or take it for longer; False while somebody else has it.
 
+    ``owner`` is a case and its action, divided by a dot. A case may take its own turn for another action: it does
+    one after the other, and an answer that was lost must not keep it from what it found since.
+
     One statement, so that of two who ask at the same moment one gets it. An owner that has stopped for good
     loses it by its end.
     """
@@ -55,7 +58,10 @@ async def claim(session: AsyncSession, whose: Whose, owner: str, now: datetime) 
         .on_conflict_do_update(
             index_elements=["processor", "account", "customer"],
             set_=taken,
-            where=or_(col(TurnRow.owner) == owner, col(TurnRow.until) <= now),
+            where=or_(
+                col(TurnRow.owner).startswith(f"{owner.partition('.')[0]}.", autoescape=True),
+                col(TurnRow.until) <= now,
+            ),
         )
         .returning(target.c.owner)
     )

@@ -74,6 +74,7 @@ async def test_a_case_is_read_with_all_that_segments_and_planner_ask(database: D
 # How a case can have ended, and whether that came from outside the campaign's timing.
 FROM_OUTSIDE = {
     (Outcome.RECOVERED, Lever.SCHEDULED_RETRY): False,
+    (Outcome.RECOVERED, Lever.BACKUP): False,
     (Outcome.RECOVERED, Lever.CARD_UPDATE): True,
     (Outcome.RECOVERED, Lever.CUSTOMER): True,
     (Outcome.RECOVERED, Lever.OPERATOR): True,

@@ -56,6 +56,16 @@ async def test_a_worker_that_died_loses_the_turn_and_one_that_goes_on_keeps_it(d
     await database.close()
 
 
+async def test_a_case_whose_answer_was_lost_goes_on_with_something_else(database_url: str) -> None:
+    database = Database(database_url)
+    assert await claimed(database, "case_a.day-1.charge")
+    assert await claimed(database, "case_a.end.message"), "the charge was found to be made"
+    assert not await claimed(database, "case_ab.end.message"), "a name that begins alike is another's"
+    await given_back(database, "case_a.day-1.charge")
+    assert not await claimed(database, "case_b.day-1.charge")
+    await database.close()
+
+
 async def test_of_many_at_one_moment_one_gets_it(database_url: str) -> None:
     database = Database(database_url)
     for number in range(5):
@@ -89,7 +99,7 @@ async def _in_turn(url: str, whose: turns.Whose, steps: list[tuple[bool, int, in
     database, now = Database(url), NOW
     owner, until = "", NOW
     for claims, case, seconds in steps:
-        now, name = now + seconds * SECOND, f"case_{case}"
+        now, name = now + seconds * SECOND, f"case_{case}.day-1.charge"
         if claims:
             free = owner in {"", name} or until <= now
             assert await claimed(database, name, now, whose) is free
