@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from campaigns.advice import learn_from_decline
+from campaigns.advice import learn_from_decline, new_card
 from campaigns.declines import Ask, Said
 from campaigns.story import LEVERS, Beside, Ending, Lever, Outcome, Pending, Story, Trigger, UnderWay
 from processors.protocol import ChargeAnswer, ChargeResult, Invoice, InvoiceState, PaidBy
@@ -51,12 +51,7 @@ def learn_from_invoice(
         # The first card, seen before its webhook: charged at once, and the webhook then changes nothing.
         card = invoice.card.id
         changes |= {
-            "has_card": True,
-            "method": card,
-            "ask": Ask.NOTHING,
-            "advised": None,
-            "few_until": None,
-            "revoked": False,
+            **new_card(card),
             "pending": Pending(id=f"card.{card}", trigger=Trigger.CARD_UPDATED, method=card),
             "seen": (*story.seen, f"card:{card}:"),
         }
@@ -163,19 +158,7 @@ def learn_from_charge(
     that was charged, and not of the new one.
     """
     attempt, trigger, same_card = row.attempt, Trigger(row.trigger), row.method == story.method
-    changes: dict[str, object] = {
-        "done": {**story.done, attempt: now},
-        "advised": None,
-        "charges": story.charges + 1,
-        "scheduled_charges": story.scheduled_charges + (trigger is Trigger.SCHEDULE),
-        "last_charge_at": now,
-        "hold": None,
-        "unsettled": None,
-    }
-    if story.pending and story.pending.id == attempt:
-        changes["pending"] = None
-    if trigger is Trigger.CUSTOMER:
-        changes["promise_at"] = None
+    changes = _spent(story, attempt, trigger, now) | {"charges": story.charges + 1, "unsettled": None}
     if answer.result is ChargeResult.PAID:
         changes |= nothing_pending()
         changes["ending"] = Ending(outcome=Outcome.RECOVERED, lever=LEVERS[trigger], at=now)
@@ -191,6 +174,22 @@ def learn_from_charge(
         # There may be yet another.
         changes["sought"] = ()
     return story.model_copy(update=changes)
+
+
+def _spent(story: Story, attempt: str, trigger: Trigger, now: datetime) -> dict[str, object]:
+    """Give the changes that any charge makes whose time has come, whatever it brings, if only in the imagination."""
+    changes: dict[str, object] = {
+        "done": {**story.done, attempt: now},
+        "advised": None,
+        "scheduled_charges": story.scheduled_charges + (trigger is Trigger.SCHEDULE),
+        "last_charge_at": now,
+        "hold": None,
+    }
+    if story.pending and story.pending.id == attempt:
+        changes["pending"] = None
+    if trigger is Trigger.CUSTOMER:
+        changes["promise_at"] = None
+    return changes
 
 
 def with_another_card(story: Story, stored: Sequence[Card]) -> Story:
@@ -212,17 +211,7 @@ def learn_from_imagined(
 
     A new card was never asked, and so nothing is said of it.
     """
-    changes: dict[str, object] = {
-        "done": {**story.done, attempt: now},
-        "advised": None,
-        "scheduled_charges": story.scheduled_charges + (trigger is Trigger.SCHEDULE),
-        "last_charge_at": now,
-        "hold": None,
-    }
-    if story.pending and story.pending.id == attempt:
-        changes["pending"] = None
-    if trigger is Trigger.CUSTOMER:
-        changes["promise_at"] = None
+    changes = _spent(story, attempt, trigger, now)
     if verdict is not None and trigger is not Trigger.CARD_UPDATED:
         changes |= learn_from_decline(story.model_copy(update=changes), verdict, now)
     return story.model_copy(update=changes)
@@ -241,21 +230,14 @@ def left_to_processor(story: Story, attempt: str) -> Story:
 def with_bank(story: Story, row: AttemptRow, now: datetime) -> Story:
     """Take in that the bank has a charge of ours, and answers in days: until then nothing else is done."""
     trigger = Trigger(row.trigger)
-    changes: dict[str, object] = {
-        "done": {**story.done, row.attempt: now},
+    changes = _spent(story, row.attempt, trigger, now) | {
         "charges": story.charges + 1,
-        "scheduled_charges": story.scheduled_charges + (trigger is Trigger.SCHEDULE),
-        "last_charge_at": now,
-        "advised": None,
-        "hold": None,
         "unsettled": None,
         "promise_at": None,
         "under_way": UnderWay(
             id=row.attempt, trigger=trigger, method=row.method, since=now, until=now + BANK_ANSWERS
         ),
     }
-    if story.pending and story.pending.id == row.attempt:
-        changes["pending"] = None
     return story.model_copy(update=changes)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from activities.findings import nothing_pending
 from activities.turn import flagged
-from campaigns.advice import learn_from_decline
+from campaigns.advice import learn_from_decline, new_card
 from campaigns.declines import Ask, Said
 from campaigns.due import following_message_at
 from campaigns.openings import why_no_charge_at_all
@@ -127,12 +127,7 @@ def _card_updated(story: Story, fact: CardUpdated) -> Taken:
     attempt = f"card.{fact.method or fact.event}" + (f".{fact.renewed}" if fact.renewed else "")
     card = fact.method or "default"
     changes: dict[str, object] = {
-        "method": fact.method,
-        "has_card": True,
-        "ask": Ask.NOTHING,
-        "advised": None,
-        "few_until": None,
-        "revoked": False,
+        **new_card(fact.method),
         "blocked": tuple(blocked for blocked in story.blocked if blocked != card),
         "pending": Pending(id=attempt, trigger=fact.by, method=fact.method),
         "card_notice": None,

@@ -41,6 +41,18 @@ def learn_from_decline(story: Story, verdict: Verdict, at: datetime) -> dict[str
     return changes
 
 
+def new_card(method: str | None) -> dict[str, object]:
+    """Give the changes that another card makes to a story: it owes nothing to what was said of the one before."""
+    return {
+        "method": method,
+        "has_card": True,
+        "ask": Ask.NOTHING,
+        "advised": None,
+        "few_until": None,
+        "revoked": False,
+    }
+
+
 def with_card_blocked(story: Story) -> Story:
     """Give the story with its card done with, so that the customer is asked for another."""
     return story.model_copy(update={"blocked": _with_card(story), "ask": Ask.NEW_CARD})

@@ -10,8 +10,7 @@ import heapq
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from campaigns.advice import learn_from_decline
-from campaigns.declines import Ask
+from campaigns.advice import learn_from_decline, new_card
 from campaigns.document import ASK
 from campaigns.due import overtaken
 from campaigns.planner import AWAKE, plan
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime, timedelta
 
-    from campaigns.declines import Verdict
+    from campaigns.declines import Ask, Verdict
     from campaigns.document import Campaign
 
 # A plan that never ended would be a fault of the planner: no case takes so many turns, in all and for each step.
@@ -196,13 +195,8 @@ def _after_event(story: Story, event: _Event) -> Story:
     elif event.name == "new card":
         pending = Pending(id=f"card.{NEW_CARD}", trigger=Trigger.CARD_UPDATED, method=NEW_CARD)
         changes |= {
+            **new_card(NEW_CARD),
             "pending": pending,
-            "method": NEW_CARD,
-            "has_card": True,
-            "ask": Ask.NOTHING,
-            "advised": None,
-            "few_until": None,
-            "revoked": False,
             "awake_until": event.at + AWAKE,
         }
     elif event.name == "paid elsewhere":
