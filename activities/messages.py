@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
     from campaigns.story import Plan
     from processors.protocol import Invoice
-    from store.tables import CustomerRow
+    from store.tables import CustomerRow, MessageRow
 
 log = structlog.get_logger()
 
@@ -225,8 +225,12 @@ class MessageActivities(StepActivities):
             row.state, row.address, row.locale = messages.SENDING, customer.email, mail.locale
             row.subject, row.level = mail.subject, level
             session.add(row)
+        return await self._handed_over(story, step, row, mail)
+
+    async def _handed_over(self, story: Story, step: Plan, row: MessageRow, mail: Mail) -> Result:
+        """Hand a claimed mail over; what was proven not to be taken may be sent again."""
         try:
-            receipt = await sender.send(mail)
+            receipt = await self._tools.sender.send(mail)
         except MailRefused as error:
             return Result(messages.FAILED, str(error), address_at_fault=error.address_at_fault)
         except MailAnswerLost as error:
